@@ -1,0 +1,63 @@
+"""Ranges stated where none were measured."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+from torch import Tensor
+
+from eqprop import CrossEntropy, EnergyNetwork
+from mapping.calibration import Ranges
+from mapping.lowering import Span
+from mapping.plan import LayerScale
+
+ERROR_SCALE = LayerScale(1.0, True, "softmax minus one-hot")
+INPUT_BOUND = 4.0
+OUTPUT_BOUND = 2.0
+
+
+def layer_scale(network: EnergyNetwork, name: str, ranges: Ranges | None) -> LayerScale:
+    """The converter range of a layer: measured if there is data, else its clip range, else a stated bound.
+
+    The stated bounds are |x| <= 4 for inputs of unknown range (images normalised to unit variance stay within
+    it) and |o| <= 2 for a linear output trained towards one-hot targets. States beyond clip at the converter.
+    """
+    low, high = network.layers[name].clip
+    if ranges is not None:
+        largest = max(abs(ranges.lowest[name]), abs(ranges.highest[name]))
+        if largest > 0.0:
+            return LayerScale(largest, ranges.lowest[name] < 0.0, "calibration")
+    if math.isfinite(low) and math.isfinite(high):
+        return LayerScale(max(abs(low), abs(high)), low < 0.0, "clip range")
+    bound = INPUT_BOUND if name in network.inputs else OUTPUT_BOUND
+    return LayerScale(bound, low < 0.0, f"stated bound {bound:g}")
+
+
+def partial_sum_bound(sensed: Tensor, spans: Sequence[Span], driven_axis: int, scale: LayerScale) -> float:
+    """The largest |partial sum| that inputs within ``scale`` can cause in any block: nothing ever clips.
+
+    Args:
+        sensed: [rows, columns] in weight units.
+        spans: of the driven lines, one for each crossbar.
+        driven_axis: 0 if rows are driven, 1 if columns are.
+    """
+    worst = 0.0
+    for span in spans:
+        block = sensed.narrow(driven_axis, span[0], span[1] - span[0])
+        positive = block.clamp(min=0.0).sum(driven_axis)
+        negative = positive - block.sum(driven_axis)
+        reach = positive + negative if scale.signed else positive.maximum(negative)
+        worst = max(worst, float(reach.max()))
+    return worst * scale.full_scale
+
+
+def converter_scales(
+    network: EnergyNetwork, layers: Mapping[str, LayerScale], name: str
+) -> tuple[LayerScale, LayerScale]:
+    """Ranges of what drives a coupling's rows and of what drives its columns (a readout's errors, for its columns)."""
+    for edge in network.edges:
+        if edge.name == name:
+            return layers[edge.pre], layers[edge.post]
+    assert isinstance(network.cost, CrossEntropy)
+    return layers[network.cost.layer], ERROR_SCALE

@@ -1,0 +1,105 @@
+"""Ranges measured on data: what states and partial sums reach while the ideal network relaxes."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from eqprop import ConvergenceWarning, Coupling, EnergyNetwork
+from eqprop.couplings import StandIn
+from mapping.lowering import Lowering, Span
+
+BATCH = 32
+
+
+@dataclass
+class Ranges:
+    """Extremes seen.
+
+    Attributes:
+        samples: images relaxed.
+        lowest, highest: by layer, the extreme states at the free equilibrium and of the inputs.
+        forward, transposed: by coupling, the largest |partial sum| of any tile, position and sweep.
+    """
+
+    samples: int = 0
+    lowest: dict[str, float] = field(default_factory=dict)
+    highest: dict[str, float] = field(default_factory=dict)
+    forward: dict[str, float] = field(default_factory=dict)
+    transposed: dict[str, float] = field(default_factory=dict)
+
+    def see_state(self, layer: str, state: Tensor) -> None:
+        self.lowest[layer] = min(self.lowest.get(layer, 0.0), float(state.min()))
+        self.highest[layer] = max(self.highest.get(layer, 0.0), float(state.max()))
+
+
+def widen(table: dict[str, float], name: str, values: Tensor) -> None:
+    table[name] = max(table.get(name, 0.0), float(values.abs().max()))
+
+
+@dataclass(frozen=True)
+class Cuts:
+    """How one coupling is cut: its lowering, the sensed matrix [rows, columns] and the column spans."""
+
+    lowering: Lowering
+    sensed: Tensor
+    column_spans: tuple[Span, ...]
+
+
+class Observed(StandIn):
+    """An ideal coupling that also reads tile by tile and notes how large the partial sums get."""
+
+    def __init__(self, name: str, ideal: Coupling, cuts: Cuts, ranges: Ranges) -> None:
+        super().__init__(ideal)
+        self.name, self.cuts, self.ranges = name, cuts, ranges
+        self.operands = [
+            cuts.lowering.operand(cuts.sensed[slice(*rows)], rows) for rows in cuts.lowering.row_spans
+        ]
+
+    def forward(self, pre: Tensor) -> Tensor:
+        lowering = self.cuts.lowering
+        for operand, rows in zip(self.operands, lowering.row_spans, strict=True):
+            widen(self.ranges.forward, self.name, lowering.drive_rows(operand, pre, rows))
+        return self.ideal.forward(pre)
+
+    def transpose(self, post: Tensor) -> Tensor:
+        for span in self.cuts.column_spans:
+            block = self.cuts.sensed[:, slice(*span)]
+            widen(self.ranges.transposed, self.name, self.cuts.lowering.drive_columns(block, post, span))
+        return self.ideal.transpose(post)
+
+
+@torch.no_grad()
+def measure(
+    network: EnergyNetwork,
+    cuts: Mapping[str, Cuts],
+    images: Tensor,
+    on_batch: Callable[[int], None] | None = None,
+) -> Ranges:
+    """Relax ``images`` [samples, *input_shape] to their free equilibria and note every range.
+
+    Args:
+        cuts: by coupling, how its matrix is cut and what its tiles sense.
+        on_batch: called with the number of images just done.
+    """
+    ranges = Ranges()
+    couplings = {name: Observed(name, network.coupling(name), cut, ranges) for name, cut in cuts.items()}
+    observed = EnergyNetwork(
+        network.layers, network.inputs, network.edges, couplings, network.cost, network.dynamics
+    )
+    observed.biases = network.biases
+    for batch in images.split(BATCH):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            equilibrium = observed.relax(batch)
+        observed.logits(equilibrium.states)
+        for name, state in equilibrium.states.items():
+            ranges.see_state(name, state)
+        ranges.samples += len(batch)
+        if on_batch is not None:
+            on_batch(len(batch))
+    return ranges

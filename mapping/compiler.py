@@ -1,0 +1,172 @@
+"""The compiler: from an energy network and a target to a mapping, as a list of passes.
+
+    check      can this network sit on this target at all
+    lower      couplings -> matrices, with row orders and cuts that fit the crossbars
+    scale      weights per siemens, so that each coupling uses the whole conductance window
+    calibrate  converter ranges of states and partial sums, from data or from stated bounds
+    place      blocks -> crossbars
+    encode     weights -> conductances
+    schedule   which reads make a sweep
+
+Each pass is a function of what is known so far.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping as Table
+
+import torch
+from torch import Tensor
+
+from eqprop import EnergyNetwork
+from eqprop.errors import InputError
+from eqprop.ordering import blocks
+from mapping.bounds import converter_scales, layer_scale, partial_sum_bound
+from mapping.calibration import Cuts, Ranges, measure
+from mapping.encoding import Encoding, devices_per_weight, encoding_for
+from mapping.lowering import Lowering, lower, spans
+from mapping.mapping import Mapping
+from mapping.plan import LayerScale, MappedMatrix, Read, Step, Tile
+from mapping.target import Target
+
+@torch.no_grad()
+def compile(
+    network: EnergyNetwork,
+    target: Target,
+    calibration: Tensor | None = None,
+    on_calibrated: Callable[[int], None] | None = None,
+) -> Mapping:
+    """Map ``network`` to the crossbars of ``target``.
+
+    Args:
+        calibration: images [samples, *input_shape] whose relaxation sets the converters' full scales; without
+            any, clip ranges and worst-case bounds do (stated in the mapping).
+        on_calibrated: called with the number of calibration images just done.
+
+    Raises:
+        InputError: if a weight is not finite, a crossbar cannot hold one weight, or the chip has too few crossbars.
+    """
+    check(network, target)
+    lowered = {name: lower(coupling, target.crossbar.rows) for name, coupling in network.coupling_table().items()}
+    matrices = {name: low.to_matrix(network.coupling(name).effective_weight()) for name, low in lowered.items()}
+    encodings = {
+        name: encoding_for(target.device, target.cell, float(matrix.abs().max())) for name, matrix in matrices.items()
+    }
+    cuts = {name: cut(lowered[name], encodings[name], matrix, target) for name, matrix in matrices.items()}
+    ranges = None if calibration is None else measure(network, cuts, calibration, on_calibrated)
+    layers = {name: layer_scale(network, name, ranges) for name in network.layers}
+    tiles = place(cuts, target)
+    matrices_mapped = {
+        name: mapped(name, network, cuts[name], encodings[name], layers, ranges, tiles[name]) for name in cuts
+    }
+    conductances = encode(matrices, encodings, tiles, target)
+    return Mapping(network, target, layers, matrices_mapped, conductances, schedule(network))
+
+
+def check(network: EnergyNetwork, target: Target) -> None:
+    """The pass that refuses what cannot be mapped."""
+    for name, value in network.state_dict().items():
+        if not bool(torch.isfinite(value).all()):
+            raise InputError(f"network: parameter {name} has NaN or infinite values: expected finite weights")
+    needed = devices_per_weight(target.cell)
+    if target.crossbar.columns < needed:
+        raise InputError(
+            f"crossbar {target.crossbar.rows}x{target.crossbar.columns}: one weight in {target.cell.encoding} "
+            f"encoding takes 1 row and {needed} columns: expected at least 1x{needed}"
+        )
+
+
+def cut(lowering: Lowering, encoding: Encoding, matrix: Tensor, target: Target) -> Cuts:
+    """Column cuts of one coupling, and what its tiles sense with every device exact."""
+    sensed = encoding.sensed(encoding.encode(matrix))
+    width = target.crossbar.columns // encoding.devices_per_weight
+    return Cuts(lowering, sensed, spans(lowering.columns, width))
+
+
+def mapped(
+    name: str,
+    network: EnergyNetwork,
+    cuts: Cuts,
+    encoding: Encoding,
+    layers: Table[str, LayerScale],
+    ranges: Ranges | None,
+    tiles: tuple[Tile, ...],
+) -> MappedMatrix:
+    """One coupling with its ADC full scales."""
+    pre, post = converter_scales(network, layers, name)
+    if ranges is None:
+        source = "worst case of the weights and the layers' ranges: nothing clips"
+        forward = partial_sum_bound(cuts.sensed, cuts.lowering.row_spans, 0, pre)
+        transposed = partial_sum_bound(cuts.sensed, cuts.column_spans, 1, post)
+    else:
+        source = f"calibration on {ranges.samples} images"
+        forward = ranges.forward.get(name, 0.0)
+        transposed = ranges.transposed.get(name, 0.0) or partial_sum_bound(cuts.sensed, cuts.column_spans, 1, post)
+    return MappedMatrix(
+        name,
+        cuts.lowering,
+        cuts.column_spans,
+        encoding.weight_per_siemens,
+        forward or 1.0,
+        transposed or 1.0,
+        source,
+        tiles,
+    )
+
+
+def place(cuts: Table[str, Cuts], target: Target) -> dict[str, tuple[Tile, ...]]:
+    """One block in one crossbar, couplings in the network's order, column blocks within row blocks."""
+    tiles: dict[str, tuple[Tile, ...]] = {}
+    crossbar = 0
+    for name, cutting in cuts.items():
+        blocks_of_matrix = [(rows, columns) for rows in cutting.lowering.row_spans for columns in cutting.column_spans]
+        tiles[name] = tuple(
+            Tile(crossbar + number, rows, columns) for number, (rows, columns) in enumerate(blocks_of_matrix)
+        )
+        crossbar += len(blocks_of_matrix)
+    available = target.chip.crossbars
+    if available is not None and crossbar > available:
+        raise InputError(
+            f"target {target.name}: chip.crossbars is {available} but the network needs {crossbar} of "
+            f"{target.crossbar.rows}x{target.crossbar.columns}"
+        )
+    return tiles
+
+
+def encode(
+    matrices: Table[str, Tensor],
+    encodings: Table[str, Encoding],
+    tiles: Table[str, tuple[Tile, ...]],
+    target: Target,
+) -> Tensor:
+    """Conductances of every crossbar in siemens, [crossbars, rows, columns]; unused devices are at g_min."""
+    count = sum(len(of_coupling) for of_coupling in tiles.values())
+    conductances = torch.full(
+        (count, target.crossbar.rows, target.crossbar.columns), target.device.g_min_siemens, dtype=torch.float32
+    )
+    for name, matrix in matrices.items():
+        encoded = encodings[name].encode(matrix.float())
+        per_weight = encodings[name].devices_per_weight
+        for tile in tiles[name]:
+            (r0, r1), (c0, c1), (top, left) = tile.rows, tile.columns, tile.at
+            block = encoded[r0:r1, c0 * per_weight : c1 * per_weight]
+            conductances[tile.crossbar, top : top + block.shape[0], left : left + block.shape[1]] = block
+    return conductances
+
+
+def schedule(network: EnergyNetwork) -> tuple[Step, ...]:
+    """The reads of one sweep: a step for each colour of the graph of free layers.
+
+    No two layers of a step are joined, so every read of a step starts from states that the step does not change.
+    Reads of clamped inputs are missing: their drive is constant and read once a phase.
+    """
+    steps = []
+    for layers in blocks("coloured", network.free, network.edges):
+        reads = []
+        for layer in layers:
+            reads += [Read(e.name, "forward") for e in network.edges_into[layer] if e.pre not in network.inputs]
+            reads += [Read(e.name, "transposed") for e in network.edges_from[layer]]
+        steps.append(Step(layers, tuple(reads)))
+    return tuple(steps)
+
+

@@ -1,0 +1,70 @@
+"""Lowering: a coupling as one matrix, cut into pieces that are still cheap operations on whole states."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+from torch import Tensor
+
+Span = tuple[int, int]
+
+
+def spans(total: int, step: int) -> tuple[Span, ...]:
+    """Cut [0, total) into consecutive spans of ``step``, the last one shorter."""
+    return tuple((start, min(start + step, total)) for start in range(0, total, step))
+
+
+@dataclass(frozen=True)
+class Lowering(ABC):
+    """A coupling as a matrix: rows are what the pre layer drives, columns what the post layer senses.
+
+    A crossbar holds the block of some rows and some columns. Driving rows of one block gives a share of every
+    sensed column, the partial sum that one ADC conversion digitises; shares of different row spans add
+    digitally. In the transposed read columns are driven and each row is sensed, at each position of a
+    convolution by itself.
+
+    Attributes:
+        order: how rows are numbered (see each class).
+        row_spans: the rows each crossbar takes.
+    """
+
+    order: str
+    row_spans: tuple[Span, ...]
+
+    @property
+    @abstractmethod
+    def rows(self) -> int: ...
+
+    @property
+    @abstractmethod
+    def columns(self) -> int: ...
+
+    @abstractmethod
+    def to_matrix(self, weight: Tensor) -> Tensor:
+        """A coupling's effective weight as [rows, columns]."""
+
+    @abstractmethod
+    def to_weight(self, matrix: Tensor) -> Tensor:
+        """The inverse of :meth:`to_matrix`."""
+
+    @abstractmethod
+    def operand(self, block: Tensor, rows: Span) -> Tensor:
+        """Prepare the block [rows of the span, columns] for :meth:`drive_rows` once, for many reads."""
+
+    @abstractmethod
+    def drive_rows(self, operand: Tensor, pre: Tensor, rows: Span) -> Tensor:
+        """Partial sums of a row span: pre [batch, *pre_shape] -> [batch, *post_shape]."""
+
+    @abstractmethod
+    def driven_sum(self, pre: Tensor) -> Tensor:
+        """The sum of all row drives behind each output, broadcastable against [batch, *post_shape]."""
+
+    @abstractmethod
+    def drive_columns(self, block: Tensor, post: Tensor, columns: Span) -> Tensor:
+        """What every row senses when a span of columns is driven: block [rows, columns of the span],
+        post [batch, *post_shape] -> [batch, rows, *positions]."""
+
+    @abstractmethod
+    def overlap_add(self, sensed: Tensor) -> Tensor:
+        """Add sensed rows up where they belong: [batch, rows, *positions] -> [batch, *pre_shape]."""

@@ -1,0 +1,1 @@
+"""Device physics: programming, drift, read noise and faults."""
