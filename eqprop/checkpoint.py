@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -75,7 +76,12 @@ def save(path: str | Path, checkpoint: Checkpoint) -> None:
         if path.suffix == ".safetensors":
             if checkpoint.training is not None:
                 raise InputError(f"{path}: a safetensors file cannot hold an unfinished training: expected a .pt file")
-            header = {"format": FORMAT, "version": VERSION, "architecture": description, "metadata": checkpoint.metadata}
+            header = {
+                "format": FORMAT,
+                "version": VERSION,
+                "architecture": description,
+                "metadata": checkpoint.metadata,
+            }
             safetensors.torch.save_file(parameters, aside, metadata={FORMAT: json.dumps(header, sort_keys=True)})
             return
         content = {
@@ -92,7 +98,9 @@ def save(path: str | Path, checkpoint: Checkpoint) -> None:
 
 def read_torch(path: Path, activation: str | None) -> Checkpoint:
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of an unusual pickle protocol: the file is refused or fine
+            content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise InputError(
             f"{path}: holds pickled objects that are not tensors or plain containers, refused because unpickling can "

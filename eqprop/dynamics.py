@@ -93,9 +93,7 @@ class FixedPoint:
             sweep += 1
             moved: dict[str, Tensor] = {}
             for block in order:
-                updates = {
-                    name: network.update(name, states, constant, pooled_reads, target, beta) for name in block
-                }
+                updates = {name: network.update(name, states, constant, pooled_reads, target, beta) for name in block}
                 for name, update in updates.items():
                     moved[name] = torch.dist(update, states[name], p=float("inf"))
                     states[name] = update
@@ -103,7 +101,7 @@ class FixedPoint:
                         pooled_reads.pop(edge.name, None)
             values = torch.stack([moved[name] for name in network.free]).tolist()
             residuals = dict(zip(network.free, values, strict=True))
-            if all(value <= self.tolerance for value in values):
+            if self.tolerance > 0.0 and all(value <= self.tolerance for value in values):
                 break
         converged = all(value <= self.tolerance for value in residuals.values())
         if not converged and self.tolerance > 0.0:

@@ -78,6 +78,4 @@ def evaluate(
             stacklevel=2,
         )
     accuracies = tuple((hits.double() / len(images)).tolist())
-    return Evaluation(
-        accuracies, len(images), residual, sweeps, unconverged, batches, time.perf_counter() - start
-    )
+    return Evaluation(accuracies, len(images), residual, sweeps, unconverged, batches, time.perf_counter() - start)

@@ -44,6 +44,11 @@ def check_graph(
                 f"cost readout {cost.readout} reads shape {couplings[cost.readout].pre_shape}: "
                 f"expected {layers[cost.layer].shape} of layer {cost.layer}"
             )
+        if couplings[cost.readout].post_shape != (cost.classes,):
+            raise ValueError(
+                f"cost readout {cost.readout} gives shape {couplings[cost.readout].post_shape}: "
+                f"expected ({cost.classes},), one number a class"
+            )
 
 
 def check_edge(
@@ -59,6 +64,8 @@ def check_edge(
     if edge.name not in couplings:
         raise ValueError(f"edge {edge.name}: no coupling of that name")
     coupling = couplings[edge.name]
+    if edge.pool is not None and len(coupling.post_shape) != 3:
+        raise ValueError(f"edge {edge.name} pools shape {coupling.post_shape}: expected channels, height, width")
     post_shape = coupling.post_shape if edge.pool is None else edge.pool.output_shape(coupling.post_shape)
     if coupling.pre_shape != layers[edge.pre].shape:
         raise ValueError(

@@ -8,6 +8,7 @@ Phi, since dE/dtheta = -dPhi/dtheta.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 import torch
@@ -65,6 +66,12 @@ class EnergyNetwork(nn.Module):
     def replicas(self) -> int:
         """Networks answered in one batch: 1 here, the number of chips for a batch of chips."""
         return 1
+
+    @property
+    def classes(self) -> int:
+        """Number of predictions the cost reads."""
+        readout = self.cost.readout
+        return self.layers[self.cost.layer].size if readout is None else math.prod(self.coupling(readout).post_shape)
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -244,4 +251,3 @@ class EnergyNetwork(nn.Module):
                 post = edge.pool.transpose(post, coupling(pre))
             for parameter, gradient in coupling.gradient(pre, post).items():
                 add_gradient(coupling.get_parameter(parameter), gradient, scale)
-

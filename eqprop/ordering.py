@@ -15,7 +15,7 @@ ORDERS: tuple[Order, ...] = get_args(Order)
 Blocks = tuple[tuple[str, ...], ...]
 
 
-def free_graph(free: Sequence[str], edges: Sequence[Edge]) -> "nx.Graph[str]":
+def free_graph(free: Sequence[str], edges: Sequence[Edge]) -> nx.Graph[str]:
     """The graph of free layers: an edge wherever some coupling joins two of them."""
     graph: nx.Graph[str] = nx.Graph()
     graph.add_nodes_from(free)

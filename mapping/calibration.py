@@ -56,9 +56,7 @@ class Observed(StandIn):
     def __init__(self, name: str, ideal: Coupling, cuts: Cuts, ranges: Ranges) -> None:
         super().__init__(ideal)
         self.name, self.cuts, self.ranges = name, cuts, ranges
-        self.operands = [
-            cuts.lowering.operand(cuts.sensed[slice(*rows)], rows) for rows in cuts.lowering.row_spans
-        ]
+        self.operands = [cuts.lowering.operand(cuts.sensed[slice(*rows)], rows) for rows in cuts.lowering.row_spans]
 
     def forward(self, pre: Tensor) -> Tensor:
         lowering = self.cuts.lowering
@@ -88,9 +86,7 @@ def measure(
     """
     ranges = Ranges()
     couplings = {name: Observed(name, network.coupling(name), cut, ranges) for name, cut in cuts.items()}
-    observed = EnergyNetwork(
-        network.layers, network.inputs, network.edges, couplings, network.cost, network.dynamics
-    )
+    observed = EnergyNetwork(network.layers, network.inputs, network.edges, couplings, network.cost, network.dynamics)
     observed.biases = network.biases
     for batch in images.split(BATCH):
         with warnings.catch_warnings():

@@ -13,7 +13,8 @@ Each pass is a function of what is known so far.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping as Table
+from collections.abc import Callable
+from collections.abc import Mapping as Table
 
 import torch
 from torch import Tensor
@@ -28,6 +29,7 @@ from mapping.lowering import Lowering, lower, spans
 from mapping.mapping import Mapping
 from mapping.plan import LayerScale, MappedMatrix, Read, Step, Tile
 from mapping.target import Target
+
 
 @torch.no_grad()
 def compile(
@@ -168,5 +170,3 @@ def schedule(network: EnergyNetwork) -> tuple[Step, ...]:
             reads += [Read(e.name, "transposed") for e in network.edges_from[layer]]
         steps.append(Step(layers, tuple(reads)))
     return tuple(steps)
-
-

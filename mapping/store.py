@@ -1,6 +1,7 @@
 """A compiled directory: mapping.yaml, conductances.safetensors and network.safetensors.
 
-``mapping.yaml`` is written last and carries the hashes of the other two, so a directory is whole or refused.
+``mapping.yaml`` is written last and carries the hashes of the other two and, in its last line, of itself: a
+directory is whole or refused.
 """
 
 from __future__ import annotations
@@ -16,15 +17,16 @@ import yaml
 from eqprop import checkpoint
 from eqprop.atomic import replacing
 from eqprop.errors import InputError
-from mapping.lowering import ConvLowering, DenseLowering, Lowering
+from mapping.lowering import ConvLowering, DenseLowering, Lowering, Span
 from mapping.mapping import Mapping
-from mapping.plan import LayerScale, MappedMatrix, Read, Span, Step, Tile
+from mapping.plan import LayerScale, MappedMatrix, Read, Step, Tile
 from mapping.target import Target
 
 SCHEMA_VERSION = 1
 MAPPING_FILE = "mapping.yaml"
 CONDUCTANCES_FILE = "conductances.safetensors"
 NETWORK_FILE = "network.safetensors"
+SEAL = "sha256_of_the_lines_above: "
 
 
 def save(mapping: Mapping, directory: Path) -> None:
@@ -37,7 +39,7 @@ def save(mapping: Mapping, directory: Path) -> None:
     checkpoint.save(directory / NETWORK_FILE, checkpoint.Checkpoint(mapping.network))
     hashes = {name: file_hash(directory / name) for name in (CONDUCTANCES_FILE, NETWORK_FILE)}
     with replacing(directory / MAPPING_FILE) as aside:
-        aside.write_text(to_yaml(mapping, hashes), encoding="utf-8")
+        aside.write_text(sealed(to_yaml(mapping, hashes)), encoding="utf-8")
 
 
 def load(directory: Path) -> Mapping:
@@ -46,8 +48,9 @@ def load(directory: Path) -> Mapping:
     if not path.is_file():
         raise InputError(f"{directory}: no {MAPPING_FILE}: expected a directory that hwmap compile wrote")
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        text = path.read_text(encoding="utf-8")
+        content = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: not UTF-8, or a date that is none
         raise InputError(f"{path}: not YAML") from error
     if not isinstance(content, dict) or "schema_version" not in content:
         raise InputError(f"{path}: no schema_version: expected a mapping of hwmap")
@@ -55,6 +58,9 @@ def load(directory: Path) -> Mapping:
         raise InputError(
             f"{path}: schema_version {content['schema_version']}: expected {SCHEMA_VERSION}; compile the model again"
         )
+    body, _, _ = text.rpartition(SEAL)
+    if sealed(body) != text:
+        raise InputError(f"{path}: changed since it was compiled (its last line is not the hash of the rest)")
     check_hashes(directory, content)
     network = checkpoint.load(directory / NETWORK_FILE)
     try:
@@ -83,6 +89,11 @@ def load(directory: Path) -> Mapping:
 def mapping_hash(directory: Path) -> str:
     """Identifies what was compiled: the hash of ``mapping.yaml``, which carries the hashes of the rest."""
     return file_hash(directory / MAPPING_FILE)
+
+
+def sealed(body: str) -> str:
+    """``body`` and, as its last line, its hash."""
+    return f"{body}{SEAL}{hashlib.sha256(body.encode()).hexdigest()}\n"
 
 
 def check_hashes(directory: Path, content: dict[str, Any]) -> None:

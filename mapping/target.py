@@ -12,7 +12,7 @@ from pydantic import Field, ValidationError
 
 from eqprop.errors import InputError
 from mapping.device import Device, Positive, Strict
-from mapping.yaml_lines import LocatedYaml, read_located
+from mapping.yaml_lines import LocatedYaml, one_line, read_located
 
 PRESETS = resources.files("mapping") / "presets"
 
@@ -81,9 +81,7 @@ class Target(Strict):
     chip: ChipSize = ChipSize()
 
     @classmethod
-    def load(
-        cls, source: str | Path, crossbar: tuple[int, int] | None = None, overrides: Sequence[str] = ()
-    ) -> Target:
+    def load(cls, source: str | Path, crossbar: tuple[int, int] | None = None, overrides: Sequence[str] = ()) -> Target:
         """A target from a preset's name or a YAML file.
 
         Args:
@@ -128,7 +126,11 @@ def find(source: str | Path, kind: Literal["targets", "devices"]) -> Path:
     if str(source) in preset_names(kind):
         return preset
     path = Path(source)
-    if not path.is_file():
+    try:
+        exists = path.is_file()
+    except OSError:  # a name no file can have
+        exists = False
+    if not exists:
         raise InputError(
             f"{kind.removesuffix('s')} {str(source)!r}: no such preset or file: expected one of "
             f"{', '.join(preset_names(kind))} or a YAML file"
@@ -144,7 +146,7 @@ def override(content: dict[str, Any], setting: str) -> tuple[str, ...]:
         raise InputError(f"--set {setting}: expected key.key=value")
     try:
         value = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: a date that is none
         raise InputError(f"--set {setting}: {text!r} is not a YAML value") from error
     table = content
     for key in keys[:-1]:
@@ -156,22 +158,24 @@ def override(content: dict[str, Any], setting: str) -> tuple[str, ...]:
     return keys
 
 
-def check(
-    model: type[Model], located: LocatedYaml, settings: Mapping[tuple[str, ...], str] | None = None
-) -> Model:
+def check(model: type[Model], located: LocatedYaml, settings: Mapping[tuple[str, ...], str] | None = None) -> Model:
     """Validate, turning the first finding into one line that names file, line, key, value and what was expected."""
     try:
         return model.model_validate(located.content)
     except ValidationError as error:
-        finding = error.errors(include_url=False)[0]
+        findings = error.errors(include_url=False)
+        # A misspelt key is also a missing one: name what is there before what is not.
+        finding = next((found for found in findings if found["type"] == "extra_forbidden"), findings[0])
         keys = tuple(str(key) for key in finding["loc"])
-        name = ".".join(key for key in keys if not key.startswith(("function-", "literal", "constrained-")))
+        missing = keys[-1:] if finding["type"] == "missing" else ()
+        name = one_line(".".join((*located.written(keys), *missing) if located.lines else keys))
+        message = one_line(finding["msg"])
         for path, setting in (settings or {}).items():
-            if keys[: len(path)] == path:
-                raise InputError(f"--set {setting}: {finding['msg']}") from error
+            if keys and (keys[: len(path)] == path or path[: len(keys)] == keys):
+                raise InputError(f"--set {setting}: {message}") from error
         value = finding["input"]
         shown = "" if isinstance(value, Mapping) else f" (found {value!r})"
         where = f"{located.path}:{located.line(keys)}" if located.lines else str(located.path)
         if finding["type"] == "extra_forbidden":
             raise InputError(f"{where}: unknown key {name}{shown}") from error
-        raise InputError(f"{where}: {name or 'target'}: {finding['msg']}{shown}") from error
+        raise InputError(f"{where}: {name or 'target'}: {message}{shown}") from error

@@ -21,11 +21,22 @@ class LocatedYaml:
     content: dict[str, Any]
     lines: dict[Keys, int]
 
+    def written(self, keys: Keys) -> Keys:
+        """The part of ``keys`` that the file has; names of variants that a checker put in between are left out."""
+        found: Keys = ()
+        for key in keys:
+            if (*found, key) in self.lines:
+                found = (*found, key)
+        return found
+
     def line(self, keys: Keys) -> int:
         """The line of the deepest part of ``keys`` that the file has."""
-        while keys and keys not in self.lines:
-            keys = keys[:-1]
-        return self.lines.get(keys, 1)
+        return self.lines.get(self.written(keys), 1)
+
+
+def one_line(text: str) -> str:
+    """``text`` with whatever would break its line written as an escape."""
+    return "".join(character if character.isprintable() else repr(character)[1:-1] for character in text)
 
 
 def read_located(path: Path) -> LocatedYaml:
@@ -34,19 +45,25 @@ def read_located(path: Path) -> LocatedYaml:
     Raises:
         InputError: if the file cannot be read, is not YAML, is no table, or names a key twice.
     """
+    lines: dict[Keys, int] = {(): 1}
     try:
-        node = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
-        lines: dict[Keys, int] = {(): 1}
-        if node is not None:
-            locate(path, node, (), lines)
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: cannot be read as text") from error
+    try:
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        if node is not None:
+            locate(path, node, (), lines)
+        content = yaml.safe_load(text)
+    except InputError:
+        raise
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise InputError(f"{path}:{line}: not YAML: {error.problem}") from error
-    except yaml.YAMLError as error:
-        raise InputError(f"{path}: not YAML") from error
+        raise InputError(f"{path}:{line}: not YAML: {one_line(str(error.problem))}") from error
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: a date or number that is none, such as 2001-13-45
+        raise InputError(f"{path}: not YAML: {one_line(str(error))}") from error
+    except RecursionError as error:
+        raise InputError(f"{path}: nested without end: expected tables of keys and values") from error
     if not isinstance(content, dict):
         raise InputError(f"{path}: expected a table of keys and values")
     return LocatedYaml(path, content, lines)
@@ -58,7 +75,9 @@ def locate(path: Path, node: yaml.Node, keys: Keys, lines: dict[Keys, int]) -> N
             inner = (*keys, str(key.value))
             line = key.start_mark.line + 1
             if inner in lines:
-                raise InputError(f"{path}:{line}: key {'.'.join(inner)} appears twice (first on line {lines[inner]})")
+                raise InputError(
+                    f"{path}:{line}: key {one_line('.'.join(inner))} appears twice (first on line {lines[inner]})"
+                )
             lines[inner] = line
             locate(path, value, inner, lines)
     elif isinstance(node, yaml.SequenceNode):

@@ -99,15 +99,13 @@ class Array:
         for span in self.driven_columns:
             sums = self.lowering.drive_columns(self.sensed_rows[:, slice(*span)], drive, span)
             if squared is not None and self.variance is not None:
-                self.add_noise_(
-                    sums, self.lowering.drive_columns(self.variance[:, slice(*span)], squared, span)
-                )
+                self.add_noise_(sums, self.lowering.drive_columns(self.variance[:, slice(*span)], squared, span))
             total = accumulate(total, sums, self.converters.transposed_adc)
         assert total is not None
         if self.converters.transposed_adc is not None:
             self.converters.transposed_adc.decode_(total)
         if self.transposed_offset:
-            driven = drive if drive.dim() > 2 else drive.flatten(1)
+            driven = drive if total.dim() > 2 else drive.flatten(1)
             total.sub_(driven.sum(1, keepdim=True), alpha=self.transposed_offset)
         return self.lowering.overlap_add(total)
 

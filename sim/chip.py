@@ -49,9 +49,7 @@ class Chip(EnergyNetwork):
                 converters = converters_of(mapping, matrix)
                 arrays[name].append(build_array(mapping, name, age_s, converters, device_stream, read_stream))
         couplings = {name: MappedCoupling(network.coupling(name), arrays[name]) for name in mapping.matrices}
-        super().__init__(
-            network.layers, network.inputs, network.edges, couplings, network.cost, network.dynamics
-        )
+        super().__init__(network.layers, network.inputs, network.edges, couplings, network.cost, network.dynamics)
         self.biases = network.biases
         self.mapping = mapping
         self.seed = seed
@@ -102,9 +100,7 @@ def build_array(
     conductance = faults.stick_(device, conductance, device_stream)
     gathered = mapping.matrix_of(name, conductance)
     sigma = read_noise.sigma(device, gathered, age_s)
-    return Array(
-        matrix.lowering, matrix.column_spans, mapping.encoding(name), gathered, sigma, converters, read_stream
-    )
+    return Array(matrix.lowering, matrix.column_spans, mapping.encoding(name), gathered, sigma, converters, read_stream)
 
 
 def converters_of(mapping: Mapping, matrix: MappedMatrix) -> Converters:

@@ -21,11 +21,13 @@ class Cost(ABC, nn.Module):
         layer: name of the free layer whose drive the nudge changes.
         readout: name of the coupling that reads predictions out of ``layer``, or None if the layer's own
             state is the prediction. It is a coupling of the network without an edge in its graph.
+        classes: how many numbers the readout gives, or None without one.
     """
 
     kind: ClassVar[str]
     layer: str
     readout: str | None = None
+    classes: int | None = None
 
     @abstractmethod
     def logits(self, states: States, couplings: Couplings) -> Tensor:

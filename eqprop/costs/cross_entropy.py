@@ -26,6 +26,7 @@ class CrossEntropy(Cost):
         super().__init__()
         self.layer = layer
         self.readout: str = readout
+        self.classes = classes
         self.bias = nn.Parameter(torch.zeros(classes))
 
     def logits(self, states: States, couplings: Couplings) -> Tensor:
@@ -55,5 +56,4 @@ class CrossEntropy(Cost):
         return logits.softmax(1).sub_(one_hot(target, logits))
 
     def config(self) -> dict[str, Any]:
-        return {"layer": self.layer, "readout": self.readout, "classes": self.bias.numel()}
-
+        return {"layer": self.layer, "readout": self.readout, "classes": self.classes}

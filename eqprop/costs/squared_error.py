@@ -36,7 +36,7 @@ class SquaredError(Cost):
     ) -> Tensor:
         if beta <= -stiffness:
             raise ValueError(f"beta {beta} with output stiffness {stiffness}: expected beta > {-stiffness}")
-        drive.view(drive.shape[0], -1).add_(one_hot(target, drive.flatten(1)), alpha=beta)
+        drive.add_(one_hot(target, drive.flatten(1)).view(drive.shape), alpha=beta)
         return drive.div_(stiffness + beta)
 
     def accumulate(self, states: States, target: Tensor, couplings: Couplings, scale: float) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.grad import conv2d_weight
 
 from eqprop.couplings.base import Coupling, uniform_
 
@@ -76,7 +77,7 @@ class Conv2d(Coupling):
     def gradient(self, pre: Tensor, post: Tensor) -> dict[str, Tensor]:
         shape = list(self.weight.shape)
         return {
-            "weight": torch.nn.grad.conv2d_weight(pre, shape, post, stride=self.stride, padding=self.padding),
+            "weight": conv2d_weight(pre, shape, post, stride=self.stride, padding=self.padding),
         }
 
     def effective_weight(self) -> Tensor:

@@ -75,8 +75,6 @@ class Estimator(ABC):
     ) -> dict[float, Equilibrium]:
         """Run the nudged phases from ``free``, fill ``.grad``, and return the equilibria by beta."""
 
-    def nudge(
-        self, network: EnergyNetwork, x: Tensor, target: Tensor, beta: float, free: Equilibrium
-    ) -> Equilibrium:
+    def nudge(self, network: EnergyNetwork, x: Tensor, target: Tensor, beta: float, free: Equilibrium) -> Equilibrium:
         """The equilibrium under E + beta C, relaxed from the free one."""
         return network.relax(x, target=target, beta=beta, start=free.states, dynamics=self.nudged_dynamics)

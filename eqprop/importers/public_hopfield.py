@@ -26,7 +26,13 @@ from eqprop.network import EnergyNetwork
 IMAGE_SIZE = 32
 
 # Weights in file order, as (pre, post) state numbers. Blocks 2 to 4 list the skip before the second convolution.
-RESNET13_EDGES = ((0, 1), (1, 2), (0, 2), (2, 3), (2, 4), (3, 4), (4, 5), (4, 6), (5, 6), (6, 7), (6, 8), (7, 8), (8, 9))
+RESNET13_EDGES = (
+    *((0, 1), (1, 2), (0, 2)),
+    *((2, 3), (2, 4), (3, 4)),
+    *((4, 5), (4, 6), (5, 6)),
+    *((6, 7), (6, 8), (7, 8)),
+    (8, 9),
+)
 VGG5_EDGES = ((0, 1), (1, 2), (2, 3), (3, 4), (4, 5))
 NETWORKS = {22: RESNET13_EDGES, 10: VGG5_EDGES}
 
@@ -46,10 +52,9 @@ def build(path: Path, content: Sequence[Any], activation: str) -> EnergyNetwork:
     states = edges[-1][1]
     biases, weights = tensors[:states], dict(zip(edges, tensors[states:], strict=True))
     for number, (pre, post) in enumerate(edges):
-        if weights[pre, post].dim() != 4:
-            raise InputError(
-                f"{path}: tensor {states + number} (weight {pre} to {post}) has {weights[pre, post].dim()} axes: expected 4"
-            )
+        axes = weights[pre, post].dim()
+        if axes != 4:
+            raise InputError(f"{path}: tensor {states + number} (weight {pre} to {post}) has {axes} axes: expected 4")
     head = weights[edges[-1]]
     network = empty_network(path, weights, int(head.shape[-1]), activation, is_vgg5=edges is VGG5_EDGES)
     names = [*(f"h{state}" for state in range(1, states)), "output"]

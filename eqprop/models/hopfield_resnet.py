@@ -5,7 +5,9 @@ block's input into the second. No pooling, no batch norm. Four blocks of 128, 25
 dense head are Hopfield-ResNet13 (13 weights, 9 free states).
 
 Gains: the published implementation's 0.6 (convolutions), 0.7 (skips) and 0.8 (head) leave the untrained free
-phase short of a fixed point after 120 sweeps; 0.8 times them converges (docs/equations.md has the figures).
+phase short of a fixed point after 120 sweeps; 0.8 times them converges (docs/equations.md has the figures). The
+couplings of the clamped input are outside the graph of free layers: their gain does not touch stability, and a
+larger one lifts all states, so that the couplings inside need not grow towards instability to carry the signal.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from eqprop.models.initial import initialise
 from eqprop.network import EnergyNetwork
 
 CONV_GAIN, SKIP_GAIN, HEAD_GAIN = 0.48, 0.56, 0.64
+INPUT_GAIN = 2.0
 
 
 def hopfield_resnet(
@@ -31,9 +34,10 @@ def hopfield_resnet(
     classes: int,
     activation: str = "relu6",
     cost: str = "squared-error",
+    input_gain: float = INPUT_GAIN,
     seed: int = 0,
 ) -> EnergyNetwork:
-    """A Hopfield-ResNet with one block for each entry of ``block_channels``, on ``channels`` x ``size`` x ``size`` images."""
+    """A Hopfield-ResNet with a block for each entry of ``block_channels``; images [channels, size, size]."""
     clip = clip_range(activation)
     layers: dict[str, Layer] = {"input": Layer((channels, size, size))}
     edges: list[Edge] = []
@@ -46,7 +50,7 @@ def hopfield_resnet(
         layers.setdefault(post, Layer(coupling.post_shape, clip))
         edges.append(Edge(name, pre, post))
         couplings[name] = coupling
-        gains[name] = gain
+        gains[name] = input_gain if pre == "input" else gain
 
     before = "input"
     for block, width in enumerate(block_channels):

@@ -11,7 +11,7 @@ from eqprop.network import EnergyNetwork
 
 
 def initialise(network: EnergyNetwork, gains: Mapping[str, float], seed: int) -> EnergyNetwork:
-    """Weights U(-gain, gain) / sqrt(fan_in) by coupling; biases U(-0.5, 0.5) / sqrt(fan_in of the layer's first edge)."""
+    """Weights U(-gain, gain) / sqrt(fan_in); biases U(-0.5, 0.5) / sqrt(fan_in of the layer's first edge)."""
     generator = torch.Generator().manual_seed(seed)
     for name, coupling in network.coupling_table().items():
         coupling.initialise(gains[name], generator)

@@ -37,7 +37,7 @@ class Window:
 
 @dataclass(frozen=True)
 class ConvLowering(Lowering):
-    """Rows in ``channel-major`` order (row = channel * taps + tap) or ``tap-major`` (row = tap * channels + channel)."""
+    """``channel-major`` order is row = channel * taps + tap, ``tap-major`` is row = tap * channels + channel."""
 
     pre_shape: tuple[int, int, int]
     post_shape: tuple[int, int, int]
@@ -88,9 +88,7 @@ class ConvLowering(Lowering):
             kernels = full.view(self.pre_shape[0], *self.kernel, -1).permute(3, 0, 1, 2)
         else:
             kernels = full.view(*self.kernel, self.pre_shape[0], -1).permute(3, 2, 0, 1)
-        part = kernels[
-            :, slice(*window.channels), slice(*window.vertical), slice(*window.horizontal)
-        ]
+        part = kernels[:, slice(*window.channels), slice(*window.vertical), slice(*window.horizontal)]
         return part.contiguous(memory_format=torch.channels_last)
 
     def drive_rows(self, operand: Tensor, pre: Tensor, rows: Span) -> Tensor:
@@ -145,7 +143,8 @@ def lower_conv2d(coupling: Conv2d, rows_available: int) -> ConvLowering:
     channels, taps = coupling.pre_shape[0], coupling.kernel[0] * coupling.kernel[1]
     rows = channels * taps
     candidates: list[tuple[RowOrder, tuple[Span, ...]]] = []
-    for order, inner in (("tap-major", channels), ("channel-major", taps)):
+    inner_rows: tuple[tuple[RowOrder, int], ...] = (("tap-major", channels), ("channel-major", taps))
+    for order, inner in inner_rows:
         candidates.append((order, spans(rows, rows_available)))
         if rows_available >= inner:
             candidates.append((order, spans(rows, rows_available // inner * inner)))
@@ -156,8 +155,8 @@ def lower_conv2d(coupling: Conv2d, rows_available: int) -> ConvLowering:
         return ConvLowering(
             order,
             cuts,
-            (coupling.pre_shape[0], coupling.pre_shape[1], coupling.pre_shape[2]),
-            coupling.post_shape,
+            triple(coupling.pre_shape),
+            triple(coupling.post_shape),
             coupling.kernel,
             coupling.stride,
             coupling.padding,
@@ -165,6 +164,11 @@ def lower_conv2d(coupling: Conv2d, rows_available: int) -> ConvLowering:
 
     lowerings = [build(order, cuts) for order, cuts in candidates]
     return min(lowerings, key=lambda low: (len(low.row_spans), sum(low.window(s).size for s in low.row_spans)))
+
+
+def triple(shape: tuple[int, ...]) -> tuple[int, int, int]:
+    channels, height, width = shape
+    return channels, height, width
 
 
 def spans_within(rows: int, inner: int, available: int) -> tuple[Span, ...]:

@@ -17,7 +17,8 @@ from sim.devices.programming import polynomial
 
 def clipped_log(law: ClippedLog, x: Tensor) -> Tensor:
     """clip(slope ln x + offset, low, high); x = 0 takes the limit."""
-    return x.log().mul_(law.slope).add_(law.offset).clamp_(law.low, law.high)
+    tiny = torch.finfo(x.dtype).tiny  # ln 0 times a slope of 0 would be no number
+    return x.clamp(min=tiny).log().mul_(law.slope).add_(law.offset).clamp_(law.low, law.high)
 
 
 def relaxation_sigma(device: Device, x: Tensor, age_s: float) -> Tensor:

@@ -1,0 +1,150 @@
+"""The report page: what the template shows, gathered from a mapping and its results."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping as Table
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from eqprop.atomic import replacing
+from mapping import Mapping
+from reports import figures, quantities
+from reports.conductances import distributions
+from reports.couplings import coupling_rows
+from reports.network_figure import in_order, network_figure
+from reports.parameters import parameters
+from reports.results import Result, read
+
+TEMPLATE = "template.html"
+
+
+def write(mapping: Mapping, results: Sequence[Table[str, Any]], path: Path, command: str) -> None:
+    """Write one self-contained HTML file about ``mapping`` to ``path``, whole or not at all.
+
+    Same mapping, results and command: same bytes.
+
+    Args:
+        results: what ``hwmap simulate`` recorded for this mapping; none is fine.
+        command: the command line that asked for the report, to be shown in it.
+
+    Raises:
+        InputError: if a result lacks a field or holds a value no simulation records.
+    """
+    page = render(mapping, read(results), command)
+    with replacing(path) as aside:
+        aside.write_text(page, encoding="utf-8", errors="replace", newline="\n")  # a lone surrogate in a name
+
+
+def render(mapping: Mapping, results: Sequence[Result], command: str) -> str:
+    """The page as text."""
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters.update(
+        percent=quantities.percent,
+        points=quantities.points,
+        age=quantities.age,
+        shape=quantities.shape,
+        plural=quantities.plural,
+        si=quantities.si,
+    )
+    source = resources.files("reports").joinpath(TEMPLATE).read_text(encoding="utf-8")
+    return environment.from_string(source).render(content(mapping, results, command))
+
+
+def content(mapping: Mapping, results: Sequence[Result], command: str) -> dict[str, Any]:
+    """Everything the template names."""
+    rows = coupling_rows(mapping)
+    spread = distributions(mapping)
+    largest = largest_only(spread, figures.MAX_PANELS, lambda entry: entry.devices)
+    bars = largest_only(rows, figures.MAX_BARS, lambda row: row.crossbars)
+    return {
+        "mapping": mapping,
+        "target": mapping.target,
+        "device": mapping.target.device,
+        "command": command,
+        "headline": headline(results),
+        "seeds": sorted({result.seed for result in results}),
+        "layers": layer_rows(mapping),
+        "couplings": rows,
+        "full_scale_sources": sorted({row.full_scale_source for row in rows}),
+        "network_figure": network_figure(mapping.network, {row.name: row.short_kind for row in rows}),
+        "bars": bars,
+        "bars_figure": figures.coupling_bars(
+            [row.name for row in bars], [row.crossbars for row in bars], [row.utilization for row in bars]
+        ),
+        "distributions": spread,
+        "histograms": largest,
+        "histograms_figure": figures.conductance_histograms(largest, mapping.target.device),
+        "groups": [
+            (group, figures.accuracy_over_age(group, f"accuracy{number}"))
+            for number, group in enumerate(grouped(results), start=1)
+        ],
+        "parameters": parameters(mapping.target),
+        "steps": schedule_rows(mapping),
+    }
+
+
+def largest_only(entries: list[Any], most: int, size: Any) -> list[Any]:
+    """The ``most`` largest entries, in their own order."""
+    if len(entries) <= most:
+        return entries
+    keep = {id(entry) for entry in sorted(entries, key=size, reverse=True)[:most]}
+    return [entry for entry in entries if id(entry) in keep]
+
+
+def headline(results: Sequence[Result]) -> Result | None:
+    """The run that speaks for the mapping: most samples, then youngest, then most chips."""
+    return min(results, key=lambda run: (-run.samples, run.age_s, -run.chips, run.data, run.seed), default=None)
+
+
+def grouped(results: Sequence[Result]) -> list[list[Result]]:
+    """Runs on the same images side by side: by data set, then by number of samples, each by age and seed."""
+    groups: dict[tuple[str, int], list[Result]] = {}
+    for result in sorted(results, key=lambda run: (run.data, run.samples, run.age_s, run.seed, run.chips)):
+        groups.setdefault((result.data, result.samples), []).append(result)
+    return list(groups.values())
+
+
+def layer_rows(mapping: Mapping) -> list[dict[str, Any]]:
+    network = mapping.network
+    rows = []
+    for name in in_order(network):
+        layer, scale = network.layers[name], mapping.layers[name]
+        rows.append(
+            {
+                "name": name,
+                "role": "clamped input" if name in network.inputs else "output" if name == network.cost.layer else "",
+                "shape": quantities.shape(layer.shape),
+                "units": layer.size,
+                "clip": clip_words(layer.clip),
+                "stiffness": f"{layer.stiffness:g}",
+                "full_scale": f"{scale.full_scale:.4g}",
+                "signed": "signed" if scale.signed else "unsigned",
+                "source": scale.source,
+            }
+        )
+    return rows
+
+
+def clip_words(clip: tuple[float, float]) -> str:
+    low, high = clip
+    if math.isinf(low) and math.isinf(high):
+        return "not clipped"
+    return f"{low:g} to {high:g}"
+
+
+def schedule_rows(mapping: Mapping) -> list[dict[str, Any]]:
+    return [
+        {
+            "layers": step.layers,
+            "forward": [read.coupling for read in step.reads if read.direction == "forward"],
+            "transposed": [read.coupling for read in step.reads if read.direction == "transposed"],
+        }
+        for step in mapping.schedule
+    ]

@@ -1,0 +1,124 @@
+"""Every parameter of a target with where its value comes from."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from mapping.device import Device
+from mapping.target import Target, check, find, preset_names
+from mapping.yaml_lines import LocatedYaml, read_located
+from reports.quantities import si, si_list
+
+Keys = tuple[str, ...]
+
+UNITS = {"_siemens": "S", "_volt": "V", "_s": "s"}
+
+WITHOUT_VALUE: dict[Keys, str] = {
+    ("dac", "bits"): "ideal, not quantised",
+    ("adc", "bits"): "ideal, not quantised",
+    ("controller", "state_bits"): "float, not quantised",
+    ("chip", "crossbars"): "as many as the network needs",
+}
+
+# Shown in words above the table.
+TITLES: set[Keys] = {("name",), ("source",), ("device", "name"), ("device", "source")}
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A row: dotted key, value in readable units, source, and whether it departs from the preset of that name."""
+
+    key: str
+    value: str
+    source: str
+    changed: bool
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A built-in file: its values by key path, and its text with the comments that cite sources."""
+
+    values: dict[Keys, Any]
+    located: LocatedYaml
+    lines: tuple[str, ...]
+
+    def comment(self, keys: Keys) -> str:
+        """The remark on the key's line, else the comment lines directly above it, else nothing."""
+        position = self.located.line(keys) - 1
+        beside = re.search(r"\s#\s*(.*)$", self.lines[position])
+        if beside:
+            return beside[1].strip()
+        above: list[str] = []
+        while position > 0 and self.lines[position - 1].lstrip().startswith("#"):
+            position -= 1
+            above.insert(0, self.lines[position].lstrip(" #").rstrip())
+        return " ".join(above)
+
+
+def parameters(target: Target) -> list[Parameter]:
+    """All parameters of ``target`` in its own order, except the names and sources of target and device."""
+    target_preset = load_preset("targets", target.name)
+    device_preset = load_preset("devices", target.device.name)
+    rows = []
+    for keys, value in leaves(target.model_dump()):
+        if keys in TITLES:
+            continue
+        of_device = keys[0] == "device"
+        preset, inner = (device_preset, keys[1:]) if of_device else (target_preset, keys)
+        stated = "as cited for the device" if of_device else "as stated for the target"
+        changed, source = origin(preset, inner, value, stated)
+        rows.append(Parameter(".".join(keys), words(keys, value), source, changed))
+    return rows
+
+
+def origin(preset: Preset | None, keys: Keys, value: Any, stated: str) -> tuple[bool, str]:
+    """Whether a value departs from its preset, and its source in words."""
+    if preset is None:
+        return False, stated
+    if keys not in preset.values:
+        return True, "set for this mapping; the preset has no such value"
+    if preset.values[keys] != value:
+        return True, f"set for this mapping; the preset has {words(keys, preset.values[keys])}"
+    if keys not in preset.located.lines:
+        return False, "default"
+    return False, preset.comment(keys) or stated
+
+
+def load_preset(kind: str, name: str) -> Preset | None:
+    """The built-in target or device called ``name``, if there is one."""
+    if kind == "targets" and name in preset_names("targets"):
+        located = read_located(find(name, "targets"))
+        model: Target | Device = Target.load(name)
+    elif kind == "devices" and name in preset_names("devices"):
+        located = read_located(find(name, "devices"))
+        model = check(Device, located)
+    else:
+        return None
+    lines = tuple(located.path.read_text(encoding="utf-8").splitlines())
+    return Preset(dict(leaves(model.model_dump())), located, lines)
+
+
+def leaves(table: Mapping[str, Any], above: Keys = ()) -> Iterator[tuple[Keys, Any]]:
+    """Key paths and values of nested tables, in order."""
+    for key, value in table.items():
+        if isinstance(value, Mapping):
+            yield from leaves(value, (*above, key))
+        else:
+            yield (*above, key), value
+
+
+def words(keys: Keys, value: Any) -> str:
+    """A value in readable units, taken from the key's ending."""
+    if value is None:
+        return WITHOUT_VALUE.get(keys, "none")
+    unit = next((unit for ending, unit in UNITS.items() if keys[-1].endswith(ending)), "")
+    if isinstance(value, tuple | list):
+        if value and isinstance(value[0], tuple | list):
+            return "; ".join(words(keys, row) for row in value)
+        return si_list(value, unit) if unit else ", ".join(f"{entry:g}" for entry in value)
+    if isinstance(value, float):
+        return si(value, unit) if unit else f"{value:g}"
+    return str(value)
