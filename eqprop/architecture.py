@@ -66,8 +66,14 @@ def build(description: Mapping[str, Any]) -> EnergyNetwork:
 
 def read_layer(entry: Mapping[str, Any]) -> Layer:
     low, high = entry["clip"]
-    clip = (-math.inf if low is None else low, math.inf if high is None else high)
-    return Layer(shape=whole_numbers(entry["shape"]), clip=clip, stiffness=entry["stiffness"])
+    clip = (-math.inf if low is None else number("clip", low), math.inf if high is None else number("clip", high))
+    return Layer(whole_numbers(entry["shape"]), clip, number("stiffness", entry["stiffness"]))
+
+
+def number(field: str, value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise ValueError(f"{field} {value!r}: expected a number")
+    return float(value)
 
 
 def whole_numbers(values: Sequence[Any]) -> tuple[int, ...]:

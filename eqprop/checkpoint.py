@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import pickle
 import warnings
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -71,7 +72,11 @@ def save(path: str | Path, checkpoint: Checkpoint) -> None:
     """Write a model file, aside and renamed; a name ending in .safetensors chooses that form (no training state)."""
     path = Path(path)
     description = architecture.describe(checkpoint.network)
-    parameters = {name: value.detach().cpu().contiguous() for name, value in checkpoint.network.state_dict().items()}
+    # Clones: torch.save would write the whole storage that a view is part of.
+    parameters = {
+        name: value.detach().cpu().clone(memory_format=torch.contiguous_format)
+        for name, value in checkpoint.network.state_dict().items()
+    }
     with replacing(path) as aside:
         if path.suffix == ".safetensors":
             if checkpoint.training is not None:
@@ -82,7 +87,7 @@ def save(path: str | Path, checkpoint: Checkpoint) -> None:
                 "architecture": description,
                 "metadata": checkpoint.metadata,
             }
-            safetensors.torch.save_file(parameters, aside, metadata={FORMAT: json.dumps(header, sort_keys=True)})
+            safetensors.torch.save_file(parameters, aside, metadata={FORMAT: json.dumps(header)})
             return
         content = {
             "format": FORMAT,
@@ -93,7 +98,8 @@ def save(path: str | Path, checkpoint: Checkpoint) -> None:
         }
         if checkpoint.training is not None:
             content["training"] = checkpoint.training
-        torch.save(content, aside)
+        with aside.open("wb") as file:  # given a path, torch would write the path's name into the file
+            torch.save(content, file)
 
 
 def read_torch(path: Path, activation: str | None) -> Checkpoint:
@@ -101,13 +107,16 @@ def read_torch(path: Path, activation: str | None) -> Checkpoint:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of an unusual pickle protocol: the file is refused or fine
             content = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
+    except Exception as error:  # damaged bytes may break the reader anywhere
+        if isinstance(error, pickle.UnpicklingError) and zipfile.is_zipfile(path):
+            raise InputError(
+                f"{path}: holds pickled objects that are not tensors or plain containers, refused because unpickling "
+                f"can run code: expected a model file of hwmap or a list of tensors"
+            ) from error
         raise InputError(
-            f"{path}: holds pickled objects that are not tensors or plain containers, refused because unpickling can "
-            f"run code: expected a model file of hwmap or a list of tensors"
+            f"{path}: truncated or not a model file: expected what torch.save wrote, tensors and plain containers only "
+            f"(unpickling anything else can run code)"
         ) from error
-    except (RuntimeError, EOFError, ValueError, KeyError, OSError, TypeError, AttributeError, IndexError) as error:
-        raise InputError(f"{path}: truncated or not a model file: expected what torch.save wrote") from error
     if isinstance(content, (list, tuple)):
         return Checkpoint(public_hopfield.build(path, content, activation or "relu6"))
     if not isinstance(content, Mapping) or content.get("format") != FORMAT:
@@ -115,7 +124,10 @@ def read_torch(path: Path, activation: str | None) -> Checkpoint:
     if activation is not None:
         raise InputError(f"{path}: --activation {activation}: this file names its own activations")
     network = assemble(path, content.get("version"), content.get("architecture"), content.get("parameters"))
-    return Checkpoint(network, dict(content.get("metadata", {})), content.get("training"))
+    training = content.get("training")
+    if training is not None and not isinstance(training, dict):
+        raise InputError(f"{path}: field training is {type(training).__name__}: expected a mapping or nothing")
+    return Checkpoint(network, read_metadata(path, content), training)
 
 
 def read_safetensors(path: Path) -> Checkpoint:
@@ -128,7 +140,14 @@ def read_safetensors(path: Path) -> Checkpoint:
     if not isinstance(header, Mapping) or header.get("format") != FORMAT:
         raise InputError(f"{path}: no {FORMAT!r} entry in its metadata: expected a safetensors file of hwmap")
     network = assemble(path, header.get("version"), header.get("architecture"), parameters)
-    return Checkpoint(network, dict(header.get("metadata", {})))
+    return Checkpoint(network, read_metadata(path, header))
+
+
+def read_metadata(path: Path, content: Mapping[str, Any]) -> dict[str, Any]:
+    metadata = content.get("metadata", {})
+    if not isinstance(metadata, dict):
+        raise InputError(f"{path}: field metadata is {type(metadata).__name__}: expected a mapping")
+    return metadata
 
 
 def assemble(path: Path, version: Any, description: Any, parameters: Any) -> EnergyNetwork:
@@ -138,28 +157,37 @@ def assemble(path: Path, version: Any, description: Any, parameters: Any) -> Ene
     try:
         with torch.device("meta"):
             network = architecture.build(description)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise InputError(f"{path}: field architecture: {error}") from error
+    except KeyError as error:
+        raise InputError(f"{path}: field architecture: {error} is missing or no name we can use") from error
+    except Exception as error:  # a foreign description may break the constructors anywhere, torch's among them
+        first_line = (str(error).splitlines() or [type(error).__name__])[0]
+        raise InputError(f"{path}: field architecture: {first_line}") from error
     if not isinstance(parameters, Mapping):
         raise InputError(f"{path}: field parameters: expected named tensors")
     expected = network.state_dict()
-    for name in sorted(set(expected) ^ set(parameters)):
+    for name in sorted(set(expected) ^ set(parameters), key=str):
         state = "missing" if name in expected else "not part of the architecture"
         raise InputError(f"{path}: parameter {name}: {state}")
     for name, value in parameters.items():
         if not isinstance(value, Tensor) or value.shape != expected[name].shape:
             found = tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__
             raise InputError(f"{path}: parameter {name} is {found}: expected {tuple(expected[name].shape)}")
-    network.load_state_dict({name: as_stored(value) for name, value in parameters.items()}, assign=True)
+        if not value.is_floating_point() or value.layout != torch.strided:
+            raise InputError(f"{path}: parameter {name} is {value.dtype}, {value.layout}: expected dense real numbers")
+    stored = {name: as_stored(value) for name, value in parameters.items()}
+    dtypes = sorted({str(value.dtype) for value in stored.values()})
+    if len(dtypes) > 1:
+        raise InputError(f"{path}: field parameters mixes {' and '.join(dtypes)}: expected one type")
+    network.load_state_dict(stored, assign=True)
     for parameter in network.parameters():
         parameter.requires_grad_(True)
     return network
 
 
 def as_stored(value: Tensor) -> Tensor:
-    """Convolution weights in channels_last, the layout of the fast path."""
-    value = value.to(torch.float32) if value.dtype in (torch.float16, torch.bfloat16) else value
-    return value.contiguous(memory_format=torch.channels_last) if value.dim() == 4 else value
+    """At least single precision, and convolution weights in channels_last, the layout of the fast path."""
+    value = value if value.dtype == torch.float64 else value.to(torch.float32)
+    return value.contiguous(memory_format=torch.channels_last if value.dim() == 4 else torch.contiguous_format)
 
 
 def check_finite(path: Path, network: EnergyNetwork) -> None:

@@ -63,8 +63,8 @@ class FixedPoint:
     def __post_init__(self) -> None:
         if self.order not in ORDERS:
             raise ValueError(f"order {self.order!r}: expected one of {', '.join(ORDERS)}")
-        if self.max_sweeps < 1:
-            raise ValueError(f"max_sweeps {self.max_sweeps}: expected >= 1")
+        if not isinstance(self.max_sweeps, int) or self.max_sweeps < 1:
+            raise ValueError(f"max_sweeps {self.max_sweeps}: expected a whole number >= 1")
         if not self.tolerance >= 0.0:
             raise ValueError(f"tolerance {self.tolerance}: expected >= 0")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import time
 import warnings
@@ -119,7 +120,7 @@ def train(
     records: list[EpochRecord] = []
     if state is not None:
         check_same_settings(settings, state["settings"])
-        optimizer.load_state_dict(state["optimizer"])
+        optimizer.load_state_dict(copy.deepcopy(dict(state["optimizer"])))  # torch would go on in its buffers
         records = [EpochRecord(**entry) for entry in state["records"]]
     for epoch in range(len(records), settings.epochs):
         records.append(train_epoch(network, images, settings, optimizer, epoch, observer))
@@ -127,7 +128,7 @@ def train(
             records[-1],
             {
                 "settings": asdict(settings),
-                "optimizer": optimizer.state_dict(),
+                "optimizer": copy.deepcopy(optimizer.state_dict()),  # the next step changes its buffers
                 "records": [asdict(record) for record in records],
             },
         )

@@ -128,8 +128,8 @@ def conductance_histograms(shown: Sequence[Distribution], device: Device) -> Mar
     columns = min(len(shown), 4)
     rows = math.ceil(len(shown) / columns)
     marks = {
-        "g min": device.g_min_siemens * MICROSIEMENS,
-        "g max": device.g_max_siemens * MICROSIEMENS,
+        "g_min": device.g_min_siemens * MICROSIEMENS,
+        "g_max": device.g_max_siemens * MICROSIEMENS,
     }
 
     def paint(figure: Figure) -> None:
@@ -213,4 +213,4 @@ def accuracy_over_age(results: Sequence[Result], name: str) -> Markup:
         axes.set_xlabel("age since the device's reference time")
         axes.grid(axis="y")
 
-    return render(name, max(2.4 + 0.95 * len(runs), 4.6), 3.0, paint)
+    return render(name, max(2.4 + 1.05 * len(runs), 4.6), 3.0, paint)

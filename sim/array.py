@@ -111,7 +111,9 @@ class Array:
 
     def add_noise_(self, sums: Tensor, variance: Tensor) -> Tensor:
         """Fold the read noise of every device into one draw an output: variance sum_i drive_i^2 sigma_i^2."""
-        noise = torch.empty_like(sums).normal_(generator=self.generator)
+        noise = torch.empty_like(sums)
+        # Drawn through a flat view: torch's fast generator wants contiguous memory, and sums may be channels_last.
+        noise.as_strided((noise.numel(),), (1,)).normal_(generator=self.generator)
         return sums.add_(noise.mul_(variance.clamp_(min=0.0).sqrt_()))
 
     def effective_weight(self) -> Tensor:

@@ -66,7 +66,9 @@ class Chip(EnergyNetwork):
         """Repeat a batch for each chip: [batch, ...] -> [chips * batch, ...]."""
         if self._chips == 1:
             return data
-        return data.repeat(self._chips, *(1 for _ in data.shape[1:]))
+        repeated = data.repeat(self._chips, *(1 for _ in data.shape[1:]))
+        # repeat forgets the memory format, and random draws fill memory in order: a chip would see other noise.
+        return repeated.to(memory_format=torch.channels_last) if data.dim() == 4 else repeated
 
     def confine_(self, name: str, state: Tensor) -> Tensor:
         """Clip to the layer's range and round to its fixed point."""

@@ -8,4 +8,4 @@ settings.register_profile("ci", derandomize=True, deadline=None)
 settings.load_profile("ci")
 
 # The tests' tensors are small: more threads cost more than they bring.
-torch.set_num_threads(2)
+torch.set_num_threads(1)

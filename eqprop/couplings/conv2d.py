@@ -17,7 +17,8 @@ from eqprop.couplings.base import Coupling, uniform_
 def pair(value: int | Sequence[int], name: str, least: int) -> tuple[int, int]:
     """``value`` as (vertical, horizontal); raises ValueError below ``least``."""
     both = (value, value) if isinstance(value, int) else tuple(value)
-    if len(both) != 2 or min(both) < least:
+    whole = all(isinstance(number, int) and not isinstance(number, bool) for number in both)
+    if len(both) != 2 or not whole or min(both) < least:
         raise ValueError(f"conv2d {name} {value}: expected one or two whole numbers >= {least}")
     return both
 

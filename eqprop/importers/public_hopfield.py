@@ -49,6 +49,9 @@ def build(path: Path, content: Sequence[Any], activation: str) -> EnergyNetwork:
             f"{path}: a list of {len(content)} entries: expected 22 tensors (Hopfield-ResNet13) or 10 (VGG5)"
         )
     tensors: list[Tensor] = [entry.detach() for entry in content]
+    for number, tensor in enumerate(tensors):
+        if not tensor.is_floating_point() or tensor.layout != torch.strided:
+            raise InputError(f"{path}: tensor {number} is {tensor.dtype}, {tensor.layout}: expected dense real numbers")
     states = edges[-1][1]
     biases, weights = tensors[:states], dict(zip(edges, tensors[states:], strict=True))
     for number, (pre, post) in enumerate(edges):

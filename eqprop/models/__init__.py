@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from eqprop.models.hopfield_resnet import INPUT_GAIN, hopfield_resnet
 from eqprop.models.mlp import mlp
 from eqprop.models.vgg5 import vgg5
@@ -46,7 +48,7 @@ def build(
     """
     if name not in NAMES:
         raise ValueError(f"model {name!r}: expected one of {', '.join(NAMES)}")
-    if not width > 0:
+    if not 0 < width < math.inf:
         raise ValueError(f"width {width}: expected a positive multiplier")
     if classes < 2:
         raise ValueError(f"classes {classes}: expected at least 2")

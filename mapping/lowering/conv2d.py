@@ -100,7 +100,10 @@ class ConvLowering(Lowering):
         for axis, taps in ((1, window.horizontal), (0, window.vertical)):
             before = self.padding[axis] - taps[0]
             reach = (self.post_shape[1 + axis] - 1) * self.stride[axis] + taps[1] - taps[0]
-            margins += [before, reach - self.pre_shape[1 + axis] - before]
+            after = reach - self.pre_shape[1 + axis] - before
+            if self.pre_shape[1 + axis] + min(before, 0) + min(after, 0) <= 0:  # these taps see nothing but padding
+                return pre.new_zeros(len(pre), *self.post_shape)
+            margins += [before, after]
         if any(margins):
             part = F.pad(part, margins)
         return F.conv2d(part, operand, stride=self.stride)

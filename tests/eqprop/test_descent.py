@@ -4,6 +4,8 @@ Each block of a proper colouring is replaced by its exact minimiser. With max po
 term -<s_post, P(A s_pre)> is concave in s_pre, the update minimises its tangent, and so it still goes down.
 """
 
+import itertools
+
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -41,7 +43,7 @@ def energies_along_sweeps(network: EnergyNetwork, beta: float, seed: int) -> lis
 
 
 def assert_never_rises(energies: list[Tensor]) -> None:
-    for before, after in zip(energies, energies[1:], strict=False):
+    for before, after in itertools.pairwise(energies):
         assert (after <= before + ROUNDING * (1 + before.abs())).all(), (before, after)
 
 
@@ -59,9 +61,7 @@ def test_energy_plus_beta_cost_never_rises_in_a_nudged_sweep(network: EnergyNetw
 
 @settings(max_examples=30)
 @given(strong_and_weak_networks(), st.integers(0, 2**20), st.floats(0.01, 0.45))
-def test_energy_minus_beta_cost_never_rises_below_the_stiffness(
-    network: EnergyNetwork, seed: int, beta: float
-) -> None:
+def test_energy_minus_beta_cost_never_rises_below_the_stiffness(network: EnergyNetwork, seed: int, beta: float) -> None:
     """The second phase of the symmetric estimator; the softest random layer has k = 0.5."""
     assert_never_rises(energies_along_sweeps(network, -beta, seed))
 

@@ -130,6 +130,18 @@ def test_driven_sum_is_the_sum_of_all_row_drives(coupling: Coupling, limit: int)
     torch.testing.assert_close(low.driven_sum(pre).reshape(expected.shape), expected, rtol=0, atol=1e-10)
 
 
+@pytest.mark.parametrize("limit", [1, 2, 5, 7])
+@pytest.mark.parametrize(
+    ("size", "kernel", "stride", "padding"), [(1, 5, 1, 2), (2, 5, 3, 2), (1, 3, 1, 1), (2, 2, 3, 2)]
+)
+def test_taps_that_see_only_padding_add_nothing(limit: int, size: int, kernel: int, stride: int, padding: int) -> None:
+    coupling = Conv2d((2, size, size), 3, kernel, stride, padding).double()
+    coupling.initialise(1.0, torch.Generator().manual_seed(0))
+    low, pre = lower(coupling, limit), random_state(coupling.pre_shape)
+    total = torch.stack(all_rows(low, low.to_matrix(coupling.effective_weight()), pre)).sum(0)
+    torch.testing.assert_close(total, coupling.forward(pre).detach(), rtol=0, atol=1e-10)
+
+
 @given(st.integers(1, 40), st.integers(1, 50))
 def test_spans_cover_once_in_order(total: int, step: int) -> None:
     check_cut(spans(total, step), total, step)

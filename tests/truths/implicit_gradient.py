@@ -3,6 +3,8 @@
 At s = F(s, theta) = clip(dPhi/ds / k) the gradient is dC/dtheta = lambda^T dF/dtheta + (direct part), where
 lambda = dC/ds + (dF/ds)^T lambda. Both fixed points are found by plain iteration, which converges because the
 networks are contractive. It is what backpropagation through infinitely many sweeps computes.
+
+A network with max pooling may have several equilibria, one for each choice of maxima: ``start`` says which is meant.
 """
 
 from collections.abc import Mapping
@@ -17,10 +19,11 @@ PRECISION = 1e-14
 MOST_SWEEPS = 3000
 
 
-def implicit_gradient(network: EnergyNetwork, x: Mapping[str, Tensor], target: Tensor) -> dict[str, Tensor]:
-    """By parameter name, the gradient of the batch mean of the cost at the free equilibrium."""
+def implicit_gradient(network: EnergyNetwork, start: Mapping[str, Tensor], target: Tensor) -> dict[str, Tensor]:
+    """By parameter name, the gradient of the batch mean of the cost at the free equilibrium nearest to ``start``."""
     names = list(network.free)
-    states = {name: torch.zeros(len(target), *network.layers[name].shape, dtype=torch.float64) for name in names}
+    x = {name: start[name] for name in network.inputs}
+    states = {name: start[name] for name in names}
     for _ in range(MOST_SWEEPS):
         moved = synchronous_sweep(network, {**x, **states}, create_graph=False)
         change = max((moved[name] - states[name]).abs().max().item() for name in names)
@@ -33,10 +36,11 @@ def implicit_gradient(network: EnergyNetwork, x: Mapping[str, Tensor], target: T
     cost = mean_cost(network, states, target)
     wanted = [states[name] for name in names]
     outputs = [moved[name] for name in names]
-    direct = torch.autograd.grad(cost, wanted, retain_graph=True, allow_unused=True, materialize_grads=True)
+    kept = {"retain_graph": True, "allow_unused": True, "materialize_grads": True}
+    direct = torch.autograd.grad(cost, wanted, **kept)
     adjoint = list(direct)
     for _ in range(MOST_SWEEPS):
-        back = torch.autograd.grad(outputs, wanted, adjoint, retain_graph=True, allow_unused=True, materialize_grads=True)
+        back = torch.autograd.grad(outputs, wanted, adjoint, **kept)
         following = [d + b for d, b in zip(direct, back, strict=True)]
         change = max((new - old).abs().max().item() for new, old in zip(following, adjoint, strict=True))
         adjoint = following
@@ -44,7 +48,6 @@ def implicit_gradient(network: EnergyNetwork, x: Mapping[str, Tensor], target: T
             break
     assert change < PRECISION
     table = dict(network.named_parameters())
-    kept = {"retain_graph": True, "allow_unused": True, "materialize_grads": True}
     through_states = torch.autograd.grad(outputs, list(table.values()), adjoint, **kept)
     at_the_cost = torch.autograd.grad(cost, list(table.values()), **kept)
     return {name: a + b for name, a, b in zip(table, through_states, at_the_cost, strict=True)}

@@ -64,7 +64,7 @@ def test_pcm_at_its_reference_time_is_as_programmed() -> None:
 def test_a_device_keeps_its_exponent() -> None:
     early, late = (torch.log(aged_pcm(0.5, age) / (0.5 * 25e-6)) for age in (HOUR, MONTH))
     ratio = np.log1p(MONTH / 20.0) / np.log1p(HOUR / 20.0)
-    torch.testing.assert_close(late, early * ratio, rtol=1e-9, atol=1e-12)
+    torch.testing.assert_close(late, early * ratio, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize(("slope", "expected"), [(-0.0155, 0.1), (0.0155, 0.02), (0.0, 0.05)])

@@ -1,0 +1,216 @@
+"""The page against the mapping and the results it was made from: what they say is what it shows, and nothing more."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import eqprop
+import mapping
+import reports
+from eqprop.errors import InputError
+
+LOADS = {"src", "srcset", "data", "poster", "action", "formaction", "background", "manifest", "ping"}
+HOSTILE = '</code><script>alert("x")</script><img src=x onerror=alert(1)>&amp;'
+
+
+def test_page_loads_nothing_from_anywhere(compiled: Any, result: dict[str, Any], written: Callable[..., Any]) -> None:
+    page = written(compiled, result)
+    names = {tag for tag, _ in page.tags}
+    assert not names & {"script", "link", "iframe", "object", "embed", "base", "form", "video", "audio", "image"}
+    for tag, attributes in page.tags:
+        for key, value in attributes.items():
+            assert key not in LOADS or (value or "").startswith("data:"), (tag, key, value)
+            assert not key.endswith("href") or (value or "").startswith("#"), (tag, key, value)
+            assert not key.startswith("on"), (tag, key)
+    assert "@import" not in page.html
+    assert all(target.startswith("#") for target in re.findall(r"url\(\s*['\"]?([^)]*)\)", page.html))
+
+
+def test_links_and_references_within_the_page_lead_somewhere(
+    compiled: Any, result: dict[str, Any], written: Callable[..., Any]
+) -> None:
+    page = written(compiled, result, {**result, "samples": 100})
+    ids = {attributes["id"] for _, attributes in page.tags if "id" in attributes}
+    used = {value[1:] for _, a in page.tags for key, value in a.items() if key.endswith("href") and value}
+    used |= set(re.findall(r"url\(#([^)]*)\)", page.html))
+    assert used - ids == set()
+
+
+def test_every_layer_and_coupling_has_its_rows(compiled: Any, plain: Any) -> None:
+    for name, layer in compiled.network.layers.items():
+        row = plain.row(name, 9)
+        assert row[2] == " × ".join(map(str, layer.shape))
+        assert row[6] == f"{compiled.layers[name].full_scale:.4g}"
+        assert row[8] == compiled.layers[name].source
+    for name, matrix in compiled.matrices.items():
+        row = plain.row(name, 11)
+        assert row[3] == f"{matrix.lowering.rows:,} × {matrix.lowering.columns:,}"
+        assert row[7] == str(len(matrix.tiles))
+        scales = plain.row(name, 4)
+        assert float(scales[1]) == pytest.approx(matrix.weight_per_siemens * 1e-6, rel=1e-3)
+        assert float(scales[2]) == pytest.approx(matrix.forward_full_scale, rel=1e-3)
+        assert float(scales[3]) == pytest.approx(matrix.transposed_full_scale, rel=1e-3)
+    assert "calibration on 4 images" in plain.text
+
+
+def test_layers_are_told_from_input_to_output_whatever_order_they_are_stored_in(
+    compiled: Any, written: Callable[..., Any]
+) -> None:
+    shuffled = copy.copy(compiled.network)
+    shuffled.layers = dict(sorted(compiled.network.layers.items()))
+    page = written(dataclasses.replace(compiled, network=shuffled))
+    told = [row[0] for row in page.rows if len(row) == 9 and row[0] in shuffled.layers]
+    assert told == ["input", "h1", "h2", "h3", "h4", "output"]
+
+
+def test_summary_is_the_mappings_own(compiled: Any, plain: Any) -> None:
+    assert f"Crossbars {compiled.crossbars:,} " in plain.text
+    assert f"Tiles {compiled.tiles:,} " in plain.text
+    assert f"Weights {compiled.weights:,} " in plain.text
+    assert f"Utilization {compiled.utilization:.2%} " in plain.text
+    assert "hwmap report out" in plain.text
+
+
+def test_utilizations_of_couplings_make_up_the_whole(compiled: Any, plain: Any) -> None:
+    rows = [plain.row(name, 11) for name in compiled.matrices]
+    used = sum(int(row[8]) * float(row[10].rstrip("%")) / 100 for row in rows)
+    assert used / compiled.crossbars == pytest.approx(compiled.utilization, abs=1e-3)
+
+
+def test_schedule_lists_every_read(compiled: Any, plain: Any) -> None:
+    for number, step in enumerate(compiled.schedule, start=1):
+        row = plain.row(str(number), 5)
+        assert row[1].split() == list(step.layers)
+        for cell, direction in ((row[2], "forward"), (row[3], "transposed")):
+            assert cell.split() == ([r.coupling for r in step.reads if r.direction == direction] or ["none"])
+        assert row[4] == str(len(step.reads))
+
+
+def test_results_are_shown_as_recorded(compiled: Any, result: dict[str, Any], written: Callable[..., Any]) -> None:
+    aged = {**result, "accuracy": 0.85, "accuracy_per_chip": [0.84, 0.86], "age_s": 86400.0, "seed": 8}
+    page = written(compiled, aged, result)
+    fresh_row = [
+        "fresh",
+        "0",
+        "2",
+        "7",
+        "90.50%",
+        "0.71",
+        "90.00%",
+        "91.00%",
+        "93.75%",
+        "−3.25",
+        "42",
+        "0.012",
+        "3.5 s",
+    ]
+    assert page.row("fresh", 13) == fresh_row
+    assert page.row("1 d", 13)[1:7] == ["86400", "2", "8", "85.00%", "1.41", "84.00%"]
+    assert "Accuracy 90.50% −3.25 points from ideal" in page.text  # the young chips speak for the mapping
+    assert "drawn with seeds 7, 8" in page.text
+    assert page.text.count("digits, 400 test images") == 1
+
+
+def test_results_on_other_images_stand_apart(
+    compiled: Any, result: dict[str, Any], written: Callable[..., Any]
+) -> None:
+    page = written(compiled, result, {**result, "samples": 100}, {**result, "data": "mnist"})
+    for heading in ("digits, 100 test images", "digits, 400 test images", "mnist, 400 test images"):
+        assert heading in page.text
+
+
+def test_without_results_the_page_says_how_to_get_some(compiled: Any, plain: Any) -> None:
+    assert "hwmap simulate DIR --data SET" in plain.text
+    assert "Accuracy not yet" in plain.text
+
+
+def test_what_is_not_modelled_is_said(compiled: Any, plain: Any) -> None:
+    for word in ("Wires", "I-V nonlinearity", "Energy, latency and area", "Drift compensation"):
+        assert word in plain.text
+
+
+def test_long_couplings_are_summarised_and_short_ones_listed(written: Callable[..., Any]) -> None:
+    network = eqprop.models.build("mlp")
+    compiled = mapping.compile(network, mapping.Target.load("ideal", crossbar=(64, 64)))
+    page = written(compiled)
+    tiles = {name: len(matrix.tiles) for name, matrix in compiled.matrices.items()}
+    assert sorted(count > 60 for count in tiles.values()) == [False, True]
+    listed = [row for row in page.rows if len(row) == 4 and re.fullmatch(r"\d+, \d+", row[3])]
+    assert len(listed) == min(tiles.values())
+    assert "ADCs are ideal" in page.text
+
+
+@pytest.mark.parametrize("model", ["mlp", "vgg5"])
+def test_a_softmax_readout_is_a_coupling_too(model: str, written: Callable[..., Any]) -> None:
+    network = eqprop.models.build(model, width=0.05, cost="cross-entropy")
+    compiled = mapping.compile(network, mapping.Target.load("pcm-gst", overrides=["cell.encoding=offset"]))
+    page = written(compiled)
+    assert page.row("readout", 11)[1].endswith("→ softmax")
+    assert "one device" in page.text
+
+
+def renamed(compiled: mapping.Mapping, old: str, new: str) -> mapping.Mapping:
+    """The mapping with a layer name that no network would accept but an edited object may carry."""
+    network = copy.copy(compiled.network)
+    other = {old: new}
+    network.layers = {other.get(name, name): layer for name, layer in network.layers.items()}
+    network.free = tuple(other.get(name, name) for name in network.free)
+    network.edges = tuple(
+        dataclasses.replace(e, pre=other.get(e.pre, e.pre), post=other.get(e.post, e.post)) for e in network.edges
+    )
+    layers = {other.get(name, name): scale for name, scale in compiled.layers.items()}
+    return dataclasses.replace(compiled, network=network, layers=layers)
+
+
+def test_hostile_names_stay_text(compiled: Any, result: dict[str, Any], written: Callable[..., Any]) -> None:
+    device = compiled.target.device.model_copy(update={"name": HOSTILE, "source": HOSTILE})
+    target = compiled.target.model_copy(update={"name": HOSTILE, "source": HOSTILE, "device": device})
+    hostile = dataclasses.replace(renamed(compiled, "h1", HOSTILE), target=target)
+    page = written(hostile, {**result, "data": HOSTILE, "target": HOSTILE + "2"}, command=HOSTILE)
+    assert "<script" not in page.html
+    assert not {tag for tag, _ in page.tags} & {"script", "img"}
+    assert page.text.count(HOSTILE) > 5
+    assert page.row(HOSTILE, 9)[2] == "16 × 8 × 8"
+
+
+def test_names_in_any_script_or_with_dollars_do_not_stop_the_page(compiled: Any, written: Callable[..., Any]) -> None:
+    for name in ("層$x_1$ $" + "n" * 500, "a\nb\0c\ud800"):
+        written(renamed(compiled, "h1", name))
+
+
+def test_same_input_gives_the_same_bytes(compiled: Any, result: dict[str, Any], tmp_path: Path) -> None:
+    for name in ("a.html", "b.html"):
+        reports.write(compiled, [result], tmp_path / name, "hwmap report out")
+    assert (tmp_path / "a.html").read_bytes() == (tmp_path / "b.html").read_bytes()
+
+
+def test_order_of_results_does_not_matter(compiled: Any, result: dict[str, Any], written: Callable[..., Any]) -> None:
+    aged = {**result, "age_s": 3600.0}
+    assert written(compiled, result, aged).html == written(compiled, aged, result).html
+
+
+def test_a_bad_result_leaves_the_old_page_alone(compiled: Any, result: dict[str, Any], tmp_path: Path) -> None:
+    path = tmp_path / "report.html"
+    path.write_text("old")
+    with pytest.raises(InputError, match="result 2: field accuracy: 'high'"):
+        reports.write(compiled, [result, {**result, "accuracy": "high"}], path, "hwmap report out")
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_failed_write_leaves_nothing_behind(compiled: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full_disk(self: Path, text: str, **options: Any) -> int:
+        self.write_bytes(text[:100].encode())
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", full_disk)
+    with pytest.raises(OSError, match="No space left"):
+        reports.write(compiled, [], tmp_path / "report.html", "hwmap report out")
+    assert list(tmp_path.iterdir()) == []

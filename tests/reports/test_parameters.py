@@ -1,0 +1,61 @@
+"""Parameter rows against the target's own model and the comments of the preset files."""
+
+from __future__ import annotations
+
+import pytest
+
+import mapping
+from mapping.target import preset_names
+from reports.parameters import leaves, parameters
+
+
+@pytest.mark.parametrize("name", preset_names("targets"))
+def test_every_parameter_has_a_row_with_a_source(name: str) -> None:
+    target = mapping.Target.load(name)
+    keys = {".".join(key) for key, _ in leaves(target.model_dump())}
+    rows = parameters(target)
+    assert {row.key for row in rows} == keys - {"name", "source", "device.name", "device.source"}
+    assert all(row.value and row.source for row in rows)
+    assert not any(row.changed for row in rows)
+
+
+def test_values_carry_units_and_presets_their_remarks() -> None:
+    rows = {row.key: row for row in parameters(mapping.Target.load("rram-hfo2"))}
+    assert rows["device.g_max_siemens"].value == "40 µS"
+    assert "check before citing" in rows["device.g_min_siemens"].source
+    assert rows["device.drift.coefficients_siemens"].value.startswith("0.348, 16.03, -43.853, 45.393, -16.815 µS; ")
+    assert "Spread around the target" in rows["device.drift.model"].source
+    assert rows["adc.bits"].source == "8 bits as ISAAC and PUMA"
+    assert rows["device.stuck.low"].source == "default"
+
+
+def test_pcm_reads_in_its_own_units() -> None:
+    rows = {row.key: row.value for row in parameters(mapping.Target.load("pcm-gst"))}
+    assert rows["device.read_noise.read_time_s"] == "250 ns"
+    assert rows["device.reference_time_s"] == "20 s"
+    assert rows["dac.full_scale_volt"] == "200 mV"
+
+
+def test_settings_that_depart_from_the_preset_say_so() -> None:
+    target = mapping.Target.load(
+        "rram-hfo2", crossbar=(64, 128), overrides=["device.g_max_siemens=30e-6", "adc.bits=null"]
+    )
+    rows = {row.key: row for row in parameters(target)}
+    assert [key for key, row in rows.items() if row.changed] == ["crossbar.rows", "device.g_max_siemens", "adc.bits"]
+    assert rows["device.g_max_siemens"].source == "set for this mapping; the preset has 40 µS"
+    assert rows["adc.bits"].value == "ideal, not quantised"
+
+
+def test_a_target_of_ones_own_cites_its_own_source() -> None:
+    target = mapping.Target.load("rram-hfo2", overrides=["name=mine", "device.name=ours", "adc.bits=5"])
+    rows = parameters(target)
+    assert not any(row.changed for row in rows)
+    assert {row.source for row in rows} == {"as stated for the target", "as cited for the device"}
+
+
+def test_another_device_model_is_compared_key_by_key() -> None:
+    target = mapping.Target.load("rram-hfo2", overrides=["device.drift={model: none}"])
+    rows = {row.key: row for row in parameters(target)}
+    assert rows["device.drift.model"].value == "none"
+    assert rows["device.drift.model"].changed
+    assert "device.drift.ages_s" not in rows
