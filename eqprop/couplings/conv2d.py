@@ -31,6 +31,18 @@ def output_padding(
     return height, width
 
 
+def convolve(images: Tensor, weight: Tensor, stride: tuple[int, int], padding: tuple[int, int] = (0, 0)) -> Tensor:
+    """conv2d, with a way around a fault of torch 2.13 on CPU.
+
+    In channels_last it returns garbage for some shapes whose stride is 1 down and more than 1 across (seen with one
+    input channel and an output one pixel wide); the contiguous layout is right.
+    """
+    if stride[0] == 1 < stride[1]:
+        images = images.clone(memory_format=torch.contiguous_format)
+        weight = weight.clone(memory_format=torch.contiguous_format)
+    return F.conv2d(images, weight, stride=stride, padding=padding)
+
+
 class Conv2d(Coupling):
     """A s_pre = weight (star) s_pre, with ``weight`` [post_channels, pre_channels, kernel_h, kernel_w].
 
@@ -68,7 +80,7 @@ class Conv2d(Coupling):
         self.weight = nn.Parameter(weight.to(memory_format=torch.channels_last))
 
     def forward(self, pre: Tensor) -> Tensor:
-        return F.conv2d(pre, self.weight, stride=self.stride, padding=self.padding)
+        return convolve(pre, self.weight, self.stride, self.padding)
 
     def transpose(self, post: Tensor) -> Tensor:
         return F.conv_transpose2d(

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from eqprop.couplings import Conv2d
+from eqprop.couplings.conv2d import convolve
 from mapping.lowering.base import Lowering, Span, spans
 
 RowOrder = Literal["channel-major", "tap-major"]
@@ -95,7 +96,7 @@ class ConvLowering(Lowering):
         window = self.window(rows)
         part = pre[:, slice(*window.channels)]
         if window.vertical == (0, self.kernel[0]) and window.horizontal == (0, self.kernel[1]):
-            return F.conv2d(part, operand, stride=self.stride, padding=self.padding)
+            return convolve(part, operand, self.stride, self.padding)
         margins: list[int] = []
         for axis, taps in ((1, window.horizontal), (0, window.vertical)):
             before = self.padding[axis] - taps[0]
@@ -106,11 +107,11 @@ class ConvLowering(Lowering):
             margins += [before, after]
         if any(margins):
             part = F.pad(part, margins)
-        return F.conv2d(part, operand, stride=self.stride)
+        return convolve(part, operand, self.stride)
 
     def driven_sum(self, pre: Tensor) -> Tensor:
         taps = torch.ones(1, 1, *self.kernel, dtype=pre.dtype, device=pre.device)
-        return F.conv2d(pre.sum(1, keepdim=True), taps, stride=self.stride, padding=self.padding)
+        return convolve(pre.sum(1, keepdim=True), taps, self.stride, self.padding)
 
     def drive_columns(self, block: Tensor, post: Tensor, columns: Span) -> Tensor:
         return F.conv2d(post[:, columns[0] : columns[1]], block[:, :, None, None])

@@ -163,6 +163,24 @@ def test_observers_hear_of_every_batch(digits: ImageSet) -> None:
     assert watch.counts == [20, 20, 20, 20, 10] * 2
 
 
+def test_every_epoch_sees_each_image_once_in_an_order_of_its_own(
+    digits: ImageSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[int] = []
+    batch = ImageSet.batch
+
+    def noted(images: ImageSet, index: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        seen.extend(index.tolist())
+        return batch(images, index)
+
+    monkeypatch.setattr(ImageSet, "batch", noted)
+    train(tiny(), digits, SETTINGS)
+    first, second = seen[:90], seen[90:]
+    assert sorted(first) == sorted(second) == list(range(90))
+    assert first != second
+    assert first != sorted(first)
+
+
 def test_rates_and_steps_are_those_of_nesterov_sgd(digits: ImageSet, monkeypatch: pytest.MonkeyPatch) -> None:
     rates: list[float] = []
     options: list[dict[str, Any]] = []

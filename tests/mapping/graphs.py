@@ -6,7 +6,6 @@ import math
 from typing import Any
 
 import torch
-from hypothesis import assume
 from hypothesis import strategies as st
 
 from eqprop import Conv2d, CrossEntropy, Dense, Edge, EnergyNetwork, FixedPoint, Layer, LowRank, MaxPool2d, SquaredError
@@ -30,8 +29,6 @@ def convolutions(draw: st.DrawFn, pre_shape: tuple[int, int, int] | None = None,
     kernel = [draw(st.integers(1, min(4, pre_shape[1 + axis] + 2 * padding[axis]))) for axis in (0, 1)]
     stride = [draw(st.integers(1, 3)) for _ in (0, 1)]
     coupling = Conv2d(pre_shape, draw(st.integers(1, most_channels)), kernel, stride, padding)
-    # torch 2.13 answers these wrongly on CPUs in channels_last memory, with garbage: nothing of ours to test.
-    assume(not (coupling.post_shape[2] == 1 < coupling.post_shape[1] and stride[0] == 1 < stride[1]))
     coupling.initialise(1.0, torch.Generator().manual_seed(draw(st.integers(0, 99))))
     return coupling
 
