@@ -1,4 +1,7 @@
-"""Accuracy of a model file on the digits test images (``hwmap evaluate``). Usage: python examples/evaluate.py model.pt"""
+"""Accuracy of a model file on the digits test images (``hwmap evaluate``).
+
+Usage: python examples/evaluate.py model.pt
+"""
 
 import sys
 

@@ -29,7 +29,8 @@ for coupling in couplings.values():
 
 images, labels = torch.rand(16, 1, 8, 8, generator=generator), torch.arange(16) % 10
 free = network.relax(images)
-print(f"equilibrium after {free.sweeps} sweeps, residual {free.residual:.1e}, energy {network.energy(free.states)[0]:.4f}")
+print(f"equilibrium after {free.sweeps} sweeps, residual {free.residual:.1e}")
+print(f"energy of the first image {network.energy(free.states)[0]:.4f}")
 
 estimate = eqprop.estimators.get("symmetric", beta=0.1)(network, images, labels)
 print(f"loss {estimate.loss:.4f}, gradient norm of U {network.couplings['edges_hidden'].U.grad.norm():.2e}")

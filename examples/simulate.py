@@ -1,4 +1,7 @@
-"""Three chips of a compiled network, fresh and a day old (``hwmap simulate``). Usage: python examples/simulate.py directory"""
+"""Three chips of a compiled network, fresh and a day old (``hwmap simulate``).
+
+Usage: python examples/simulate.py directory
+"""
 
 import sys
 

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import math
 
-from eqprop.models.hopfield_resnet import INPUT_GAIN, hopfield_resnet
+from eqprop.models.hopfield_resnet import hopfield_resnet
 from eqprop.models.mlp import mlp
 from eqprop.models.vgg5 import vgg5
 from eqprop.network import EnergyNetwork
 
 NAMES = ("mlp", "vgg5", "hopfield-resnet", "hopfield-resnet13")
-
-DIGITS_INPUT_GAIN = 4.0  # digits are pixels in [0, 1], about half of unit variance
 
 DEFAULT_SHAPE = {
     "mlp": (1, 28),
@@ -66,13 +64,8 @@ def build(
     activation = activation or "relu6"
     if name == "vgg5":
         return vgg5(scaled(128, 256, 512, 512), **shape, classes=classes, activation=activation, cost=cost, seed=seed)
-    if name == "hopfield-resnet":
-        blocks, input_gain = scaled(64, 128), DIGITS_INPUT_GAIN
-    else:
-        blocks, input_gain = scaled(128, 256, 512, 512), INPUT_GAIN
-    return hopfield_resnet(
-        blocks, **shape, classes=classes, activation=activation, cost=cost, input_gain=input_gain, seed=seed
-    )
+    blocks = scaled(64, 128) if name == "hopfield-resnet" else scaled(128, 256, 512, 512)
+    return hopfield_resnet(blocks, **shape, classes=classes, activation=activation, cost=cost, seed=seed)
 
 
 __all__ = ["NAMES", "build", "hopfield_resnet", "mlp", "vgg5"]
