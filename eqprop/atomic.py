@@ -17,7 +17,10 @@ def replacing(path: Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
+        aside.touch()
+        mode = aside.stat().st_mode
         yield aside
+        aside.chmod(mode)  # some writers make files that only their owner can read
         with aside.open("rb") as written:
             os.fsync(written.fileno())
         os.replace(aside, path)

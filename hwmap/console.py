@@ -67,6 +67,6 @@ def progress(*columns: str) -> Iterator[Progress]:
         TimeRemainingColumn(),
         *extra,
         console=stderr,
-        transient=not stderr.is_terminal,
+        disable=not stderr.is_terminal,
     ) as bar:
         yield bar

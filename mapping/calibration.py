@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -14,6 +14,7 @@ from eqprop.couplings import StandIn
 from mapping.lowering import Lowering, Span
 
 BATCH = 32
+SWEEPS = 40  # states and sums reach their extremes in the first sweeps; what settles slowly after them is small
 
 
 @dataclass
@@ -88,10 +89,11 @@ def measure(
     couplings = {name: Observed(name, network.coupling(name), cut, ranges) for name, cut in cuts.items()}
     observed = EnergyNetwork(network.layers, network.inputs, network.edges, couplings, network.cost, network.dynamics)
     observed.biases = network.biases
+    dynamics = replace(network.dynamics, max_sweeps=min(network.dynamics.max_sweeps, SWEEPS))
     for batch in images.split(BATCH):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
-            equilibrium = observed.relax(batch)
+            equilibrium = observed.relax(batch, dynamics=dynamics)
         observed.logits(equilibrium.states)
         for name, state in equilibrium.states.items():
             ranges.see_state(name, state)

@@ -8,6 +8,7 @@ from pathlib import Path
 from torch import Tensor
 
 from eqprop import EnergyNetwork
+from mapping.bounds import converter_scales
 from mapping.encoding import Encoding, devices_per_weight, encoding_of_scale
 from mapping.plan import LayerScale, MappedMatrix, Step
 from mapping.target import Target
@@ -57,6 +58,20 @@ class Mapping:
     def encoding(self, name: str) -> Encoding:
         """The encoding of coupling ``name``."""
         return encoding_of_scale(self.target.device, self.target.cell, self.matrices[name].weight_per_siemens)
+
+    def adc_full_scales_ampere(self, name: str) -> tuple[float, float]:
+        """Currents that the largest ADC code means in a forward and in a transposed read of coupling ``name``.
+
+        A partial sum p of a coupling whose driven layer has full scale S is the current p V / (a S), with V the
+        DAC's full-scale voltage and a the weight per siemens.
+        """
+        matrix = self.matrices[name]
+        pre, post = converter_scales(self.network, self.layers, name)
+        volt_per_weight = self.target.dac.full_scale_volt / matrix.weight_per_siemens
+        return (
+            matrix.forward_full_scale * volt_per_weight / pre.full_scale,
+            matrix.transposed_full_scale * volt_per_weight / post.full_scale,
+        )
 
     def matrix_of(self, name: str, crossbars: Tensor) -> Tensor:
         """Gather a coupling's devices out of crossbars: [crossbars, rows, columns] -> [rows, columns * devices].

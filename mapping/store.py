@@ -130,7 +130,10 @@ def to_yaml(mapping: Mapping, hashes: dict[str, str]) -> str:
             name: Flow(full_scale=scale.full_scale, signed=scale.signed, source=scale.source)
             for name, scale in mapping.layers.items()
         },
-        "matrices": {name: write_matrix(matrix) for name, matrix in mapping.matrices.items()},
+        "matrices": {
+            name: write_matrix(matrix, mapping.adc_full_scales_ampere(name))
+            for name, matrix in mapping.matrices.items()
+        },
         "schedule": [
             {"layers": list(step.layers), "reads": [f"{read.coupling} {read.direction}" for read in step.reads]}
             for step in mapping.schedule
@@ -145,7 +148,7 @@ Dumper.add_representer(
 )
 
 
-def write_matrix(matrix: MappedMatrix) -> dict[str, Any]:
+def write_matrix(matrix: MappedMatrix, full_scales_ampere: tuple[float, float]) -> dict[str, Any]:
     lowering = matrix.lowering
     shape: dict[str, Any] = {"order": lowering.order, "rows": lowering.rows, "columns": lowering.columns}
     if isinstance(lowering, DenseLowering | ConvLowering):
@@ -163,6 +166,8 @@ def write_matrix(matrix: MappedMatrix) -> dict[str, Any]:
         "weight_per_siemens": matrix.weight_per_siemens,
         "forward_full_scale": matrix.forward_full_scale,
         "transposed_full_scale": matrix.transposed_full_scale,
+        "forward_full_scale_ampere": full_scales_ampere[0],
+        "transposed_full_scale_ampere": full_scales_ampere[1],
         "full_scale_source": matrix.full_scale_source,
         "tiles": [
             Flow(crossbar=tile.crossbar, rows=list(tile.rows), columns=list(tile.columns), at=list(tile.at))

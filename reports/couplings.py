@@ -47,6 +47,8 @@ class CouplingRow:
     weight_per_siemens: float
     forward_full_scale: float
     transposed_full_scale: float
+    forward_full_scale_ampere: float
+    transposed_full_scale_ampere: float
     full_scale_source: str
     listed: tuple[Tile, ...]
 
@@ -81,6 +83,8 @@ def coupling_row(mapping: Mapping, matrix: MappedMatrix, edge: Edge | None) -> C
         weight_per_siemens=matrix.weight_per_siemens,
         forward_full_scale=matrix.forward_full_scale,
         transposed_full_scale=matrix.transposed_full_scale,
+        forward_full_scale_ampere=mapping.adc_full_scales_ampere(matrix.name)[0],
+        transposed_full_scale_ampere=mapping.adc_full_scales_ampere(matrix.name)[1],
         full_scale_source=matrix.full_scale_source,
         listed=matrix.tiles if len(matrix.tiles) <= MAX_TILES_LISTED else (),
     )

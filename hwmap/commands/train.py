@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,8 @@ from hwmap.commands.data import images
 from hwmap.commands.evaluate import evaluate_with_progress
 from hwmap.console import print_result, progress, say, table
 from hwmap.user_values import values_from
+
+TESTING_SWEEPS = 200  # a finished network is used to its equilibrium, however briefly it was relaxed in training
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,7 @@ def execute(request: Request) -> tuple[dict[str, Any], Table]:
     else:
         with progress("figures") as bar:
             train(network, training, settings, Watcher(request, network, settings, bar, len(training)), state)
+    network.dynamics = replace(dynamics, max_sweeps=max(dynamics.max_sweeps, TESTING_SWEEPS))
     seen = evaluate_with_progress(network, test, "testing")
     metadata = {
         "recipe": request.recipe,

@@ -53,10 +53,12 @@ def test_every_layer_and_coupling_has_its_rows(compiled: Any, plain: Any) -> Non
         row = plain.row(name, 11)
         assert row[3] == f"{matrix.lowering.rows:,} × {matrix.lowering.columns:,}"
         assert row[7] == str(len(matrix.tiles))
-        scales = plain.row(name, 4)
+        scales = plain.row(name, 6)
         assert float(scales[1]) == pytest.approx(matrix.weight_per_siemens * 1e-6, rel=1e-3)
         assert float(scales[2]) == pytest.approx(matrix.forward_full_scale, rel=1e-3)
         assert float(scales[3]) == pytest.approx(matrix.transposed_full_scale, rel=1e-3)
+        amperes = [value * 1e6 for value in compiled.adc_full_scales_ampere(name)]
+        assert [float(cell) for cell in scales[4:6]] == pytest.approx(amperes, rel=1e-3)
     assert "calibration on 4 images" in plain.text
 
 
