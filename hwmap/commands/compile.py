@@ -69,11 +69,11 @@ def execute(
     found = table(
         f"{model} on {mapping.crossbars} crossbars of {hardware.crossbar.rows}x{hardware.crossbar.columns} "
         f"({hardware.name}), {mapping.utilization:.1%} of devices used -> {output}",
-        ["coupling", "rows x columns", "row order", "tiles", "ADC range fwd", "ADC range transp."],
+        ["coupling", "rows x cols", "row order", "tiles", "ADC fwd", "ADC transp."],
         rows,
     )
     if calibrate is None:
-        found.caption = "ADC ranges are worst-case bounds; --calibrate SET measures them and wastes fewer codes"
+        found.caption = "ADC full scales are worst-case bounds; --calibrate SET measures them and wastes fewer codes"
     return result, found
 
 
