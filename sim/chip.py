@@ -28,7 +28,7 @@ class Chip(EnergyNetwork):
         mapping: what the compiler made.
         seed: fixes programming errors, stuck devices, drift and read noise. Chip k of seed s draws from its own
             streams, so it is the same chip in any batch of chips.
-        chips: instances simulated together. Memory is about 4 bytes a weight for each chip, twice that with
+        chips: instances simulated together. Memory is about 8 bytes a weight for each chip, 16 with
             read noise.
         age_s: seconds since the reference time of the device (see its preset).
 
