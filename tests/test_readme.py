@@ -12,7 +12,7 @@ import typer.main
 from hwmap.cli import app
 
 ROOT = Path(__file__).parents[1]
-TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
+TEXT = (ROOT / "README.md").read_text(encoding="utf-8").replace("\\\n", " ")
 COMMANDS = sorted(set(re.findall(r"^ {4}(hwmap [^\n#]+)", TEXT, re.MULTILINE)))
 
 
