@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
+from mapping.arithmetic import round_
 from mapping.device import Device
 from mapping.target import Cell
 
@@ -26,6 +28,7 @@ class Encoding(ABC):
     weight_per_siemens: float
 
     devices_per_weight = 1
+    windows_for_both_signs: ClassVar[int]  # how many times the largest weight the window spans
 
     @abstractmethod
     def encode(self, matrix: Tensor) -> Tensor:
@@ -54,7 +57,7 @@ class Encoding(ABC):
             return conductance
         low, high = self.device.g_min_siemens, self.device.g_max_siemens
         step = (high - low) / (self.levels - 1)
-        return torch.floor((conductance - low) / step + 0.5).clamp_(0, self.levels - 1).mul_(step).add_(low)
+        return round_((conductance - low) / step).clamp_(0, self.levels - 1).mul_(step).add_(low)
 
 
 class Differential(Encoding):
@@ -64,6 +67,7 @@ class Differential(Encoding):
     """
 
     devices_per_weight = 2
+    windows_for_both_signs = 1
 
     def encode(self, matrix: Tensor) -> Tensor:
         low = self.device.g_min_siemens
@@ -86,6 +90,8 @@ class Differential(Encoding):
 class Offset(Encoding):
     """w = weight_per_siemens (G - G_mid): one device, the window's middle subtracted after the ADC."""
 
+    windows_for_both_signs = 2
+
     def encode(self, matrix: Tensor) -> Tensor:
         return self.to_level(matrix / self.weight_per_siemens + self.middle)
 
@@ -104,23 +110,22 @@ class Offset(Encoding):
         return self.middle * self.weight_per_siemens
 
 
+KINDS: dict[str, type[Differential] | type[Offset]] = {"differential": Differential, "offset": Offset}
+
+
 def devices_per_weight(cell: Cell) -> int:
     """Physical columns a weight takes."""
-    return Differential.devices_per_weight if cell.encoding == "differential" else Offset.devices_per_weight
+    return KINDS[cell.encoding].devices_per_weight
 
 
 def encoding_for(device: Device, cell: Cell, largest_weight: float) -> Encoding:
     """The encoding that maps +-``largest_weight`` onto the device's whole window."""
-    levels = None if cell.levels == "continuous" else cell.levels
-    window = device.g_max_siemens - device.g_min_siemens
     largest = largest_weight if largest_weight > 0.0 else 1.0
-    if cell.encoding == "differential":
-        return Differential(device, levels, largest / window)
-    return Offset(device, levels, 2 * largest / window)
+    reach = KINDS[cell.encoding].windows_for_both_signs * largest
+    return encoding_of_scale(device, cell, reach / (device.g_max_siemens - device.g_min_siemens))
 
 
 def encoding_of_scale(device: Device, cell: Cell, weight_per_siemens: float) -> Encoding:
     """The encoding with a scale already chosen."""
     levels = None if cell.levels == "continuous" else cell.levels
-    kind = Differential if cell.encoding == "differential" else Offset
-    return kind(device, levels, weight_per_siemens)
+    return KINDS[cell.encoding](device, levels, weight_per_siemens)

@@ -60,8 +60,8 @@ class Array:
         # With an ADC the offset is in what it converts; without one, subtracting it before or after is the same.
         self.forward_offset = 0.0 if converters.forward_adc is None else encoding.offset
         self.transposed_offset = 0.0 if converters.transposed_adc is None else encoding.offset
-        self.sensed_columns = self.weight + self.forward_offset
-        self.sensed_rows = self.weight + self.transposed_offset
+        self.sensed_columns = raised(self.weight, self.forward_offset)
+        self.sensed_rows = raised(self.weight, self.transposed_offset)
         self.variance = None if sigma_siemens is None else encoding.variance(sigma_siemens)
         whole = ((0, lowering.rows),)
         # Without an ADC the tiles' sums meet unrounded, so all rows are read at once.
@@ -119,6 +119,11 @@ class Array:
     def effective_weight(self) -> Tensor:
         """The weight these devices mean, in the coupling's natural shape."""
         return self.lowering.to_weight(self.weight)
+
+
+def raised(weight: Tensor, offset: float) -> Tensor:
+    """The weight with the offset that lines sense on top; the weight itself, not a copy, where there is none."""
+    return weight + offset if offset else weight
 
 
 def to_drive(state: Tensor, dac: Codes | None) -> Tensor:

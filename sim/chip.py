@@ -43,11 +43,11 @@ class Chip(EnergyNetwork):
             raise ValueError(f"age_s {age_s}: expected seconds >= 0")
         network = copy.deepcopy(mapping.network)
         arrays: dict[str, list[Array]] = {name: [] for name in mapping.matrices}
+        converters = {name: converters_of(mapping, matrix) for name, matrix in mapping.matrices.items()}
         for chip in range(chips):
             device_stream, read_stream = streams(seed, chip)
-            for name, matrix in mapping.matrices.items():
-                converters = converters_of(mapping, matrix)
-                arrays[name].append(build_array(mapping, name, age_s, converters, device_stream, read_stream))
+            for name in mapping.matrices:
+                arrays[name].append(build_array(mapping, name, age_s, converters[name], device_stream, read_stream))
         couplings = {name: MappedCoupling(network.coupling(name), arrays[name]) for name in mapping.matrices}
         super().__init__(network.layers, network.inputs, network.edges, couplings, network.cost, network.dynamics)
         self.biases = network.biases

@@ -12,6 +12,7 @@ import safetensors.torch
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from refusal import assert_refused
 
 import eqprop
 from eqprop import InputError, models
@@ -43,15 +44,6 @@ def write(path: Path, fields: dict[str, Any]) -> None:
     header = {name: value for name, value in fields.items() if name != "parameters"}
     parameters = {name: value.contiguous() for name, value in fields["parameters"].items()}
     safetensors.torch.save_file(parameters, path, metadata={FORMAT: json.dumps(header)})
-
-
-def assert_refused(path: Path, message: str = "") -> None:
-    with pytest.raises(InputError) as refused:
-        eqprop.load(path)
-    text = str(refused.value)
-    assert str(path) in text
-    assert message in text
-    assert "\n" not in text
 
 
 @pytest.fixture(scope="module")
