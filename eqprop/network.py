@@ -117,7 +117,7 @@ class EnergyNetwork(nn.Module):
         """Input states from one tensor (one clamped layer) or a tensor for each clamped layer.
 
         Raises:
-            ValueError: if a shape is not the layer's.
+            ValueError: if a shape is not the layer's, or a value is not finite.
         """
         given = x if isinstance(x, Mapping) else {self.inputs[0]: x}
         if set(given) != set(self.inputs):
@@ -127,6 +127,8 @@ class EnergyNetwork(nn.Module):
                 raise ValueError(
                     f"input {name} has shape {tuple(value.shape[1:])} a sample: expected {self.layers[name].shape}"
                 )
+            if not bool(torch.isfinite(value).all()):
+                raise ValueError(f"input {name} has NaN or infinite values: expected finite numbers")
         return {
             name: value.to(memory_format=torch.channels_last) if value.dim() == 4 else value
             for name, value in given.items()

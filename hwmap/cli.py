@@ -137,12 +137,13 @@ def simulate(
     samples: Samples = None,
     sweeps: Annotated[int, typer.Option(min=1, help="Sweeps of a free phase on the chip, always all of them.")] = 30,
     seed: Seed = 0,
+    memory: Annotated[float, typer.Option(help="Gigabytes a batch of images may take; batches are cut to fit.")] = 2.0,
     as_json: Json = False,
 ) -> None:
     """Run the test images on simulated chips, and on the ideal network beside them."""
     from hwmap.commands import simulate as command
 
-    command.run(directory, data, data_dir, chips, age, samples, sweeps, seed, as_json)
+    command.run(directory, data, data_dir, chips, age, samples, sweeps, seed, memory, as_json)
 
 
 @app.command()
@@ -175,7 +176,7 @@ def target_list(as_json: Json = False) -> None:
 
 @targets.command("show")
 def target_show(name: TargetName, as_json: Json = False) -> None:
-    """Every parameter of a target with the comments that give its source."""
+    """Every parameter of a target with its source, and the test points of its device."""
     from hwmap.commands import target as command
 
     command.show(name, as_json)
@@ -183,7 +184,7 @@ def target_show(name: TargetName, as_json: Json = False) -> None:
 
 @targets.command("check")
 def target_check(name: TargetName, as_json: Json = False) -> None:
-    """Is this target file valid."""
+    """Is this target file valid, do its devices give their sources' values, do its wires suit its devices."""
     from hwmap.commands import target as command
 
     command.check(name, as_json)

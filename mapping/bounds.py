@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from torch import Tensor
 
 from eqprop import CrossEntropy, EnergyNetwork
-from mapping.calibration import Ranges
-from mapping.lowering import Span
+from mapping.calibration import Cuts, Ranges
+from mapping.hardware import Direction
 from mapping.plan import LayerScale
 
 ERROR_SCALE = LayerScale(1.0, True, "softmax minus one-hot")
 INPUT_BOUND = 4.0
 OUTPUT_BOUND = 2.0
+BOUND_SOURCE = "worst case of the weights and the layers' ranges: nothing clips"
 
 
 def layer_scale(network: EnergyNetwork, name: str, ranges: Ranges | None) -> LayerScale:
@@ -34,22 +35,27 @@ def layer_scale(network: EnergyNetwork, name: str, ranges: Ranges | None) -> Lay
     return LayerScale(bound, low < 0.0, f"stated bound {bound:g}")
 
 
-def partial_sum_bound(sensed: Tensor, spans: Sequence[Span], driven_axis: int, scale: LayerScale) -> float:
-    """The largest |partial sum| that inputs within ``scale`` can cause in any block: nothing ever clips.
+def partial_sum_bounds(sensed: Tensor, cuts: Cuts, direction: Direction, scale: LayerScale) -> Tensor:
+    """The largest |partial sum| that drives within ``scale`` can cause in each tile: nothing ever clips.
 
     Args:
-        sensed: [rows, columns] in weight units.
-        spans: of the driven lines, one for each crossbar.
-        driven_axis: 0 if rows are driven, 1 if columns are.
+        sensed: [rows, columns * slices] in weight units.
+        cuts: rows, columns and slices of the tiles.
+
+    Returns:
+        [row spans, column spans].
     """
-    worst = 0.0
-    for span in spans:
-        block = sensed.narrow(driven_axis, span[0], span[1] - span[0])
-        positive = block.clamp(min=0.0).sum(driven_axis)
-        negative = positive - block.sum(driven_axis)
-        reach = positive + negative if scale.signed else positive.maximum(negative)
-        worst = max(worst, float(reach.max()))
-    return worst * scale.full_scale
+    apart = sensed.view(len(sensed), -1, cuts.slices)
+    bounds = sensed.new_zeros(len(cuts.lowering.row_spans), len(cuts.column_spans))
+    driven_axis = 0 if direction == "forward" else 1
+    for number, rows in enumerate(cuts.lowering.row_spans):
+        for place, columns in enumerate(cuts.column_spans):
+            block = apart[slice(*rows), slice(*columns)]
+            positive = block.clamp(min=0.0).sum(driven_axis)
+            negative = positive - block.sum(driven_axis)
+            reach = positive + negative if scale.signed else positive.maximum(negative)
+            bounds[number, place] = reach.max()
+    return bounds * scale.full_scale
 
 
 def converter_scales(

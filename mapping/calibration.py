@@ -24,31 +24,51 @@ class Ranges:
     Attributes:
         samples: images relaxed.
         lowest, highest: by layer, the extreme states at the free equilibrium and of the inputs.
-        forward, transposed: by coupling, the largest |partial sum| of any tile, position and sweep.
+        forward, transposed: by coupling, the largest |partial sum| of each tile at any position and sweep,
+            [row spans, column spans]; a direction that was never read is missing.
     """
 
     samples: int = 0
     lowest: dict[str, float] = field(default_factory=dict)
     highest: dict[str, float] = field(default_factory=dict)
-    forward: dict[str, float] = field(default_factory=dict)
-    transposed: dict[str, float] = field(default_factory=dict)
+    forward: dict[str, Tensor] = field(default_factory=dict)
+    transposed: dict[str, Tensor] = field(default_factory=dict)
 
     def see_state(self, layer: str, state: Tensor) -> None:
         self.lowest[layer] = min(self.lowest.get(layer, 0.0), float(state.min()))
         self.highest[layer] = max(self.highest.get(layer, 0.0), float(state.max()))
 
 
-def widen(table: dict[str, float], name: str, values: Tensor) -> None:
-    table[name] = max(table.get(name, 0.0), float(values.abs().max()))
-
-
 @dataclass(frozen=True)
 class Cuts:
-    """How one coupling is cut: its lowering, the sensed matrix [rows, columns] and the column spans."""
+    """How one coupling is cut: its lowering, the sensed matrix [rows, columns * slices] and the column spans."""
 
     lowering: Lowering
     sensed: Tensor
     column_spans: tuple[Span, ...]
+    slices: int = 1
+
+    def widen_(self, table: dict[str, Tensor], name: str, number: int, sums: Tensor) -> None:
+        """Note the largest |sum| of every tile of row span ``number``; sums [batch, columns * slices, *positions]."""
+        lines = largest(sums).view(-1, self.slices).amax(1)
+        seen = torch.stack([lines[slice(*span)].max() for span in self.column_spans])
+        self.table(table, name, sums)[number].clamp_(min=seen)
+
+    def widen_transposed_(self, table: dict[str, Tensor], name: str, place: int, sums: Tensor) -> None:
+        """Note the largest |sum| of every tile of column span ``place``; sums [batch, rows, *positions]."""
+        lines = largest(sums)
+        seen = torch.stack([lines[slice(*span)].max() for span in self.lowering.row_spans])
+        self.table(table, name, sums)[:, place].clamp_(min=seen)
+
+    def table(self, table: dict[str, Tensor], name: str, like: Tensor) -> Tensor:
+        if name not in table:
+            table[name] = like.new_zeros(len(self.lowering.row_spans), len(self.column_spans))
+        return table[name]
+
+
+def largest(sums: Tensor) -> Tensor:
+    """The largest |value| of each line: [batch, lines, *positions] -> [lines]."""
+    return sums.abs().transpose(0, 1).flatten(1).amax(1)
 
 
 class Observed(StandIn):
@@ -61,14 +81,18 @@ class Observed(StandIn):
 
     def forward(self, pre: Tensor) -> Tensor:
         lowering = self.cuts.lowering
-        for operand, rows in zip(self.operands, lowering.row_spans, strict=True):
-            widen(self.ranges.forward, self.name, lowering.drive_rows(operand, pre, rows))
+        for number, (operand, rows) in enumerate(zip(self.operands, lowering.row_spans, strict=True)):
+            self.cuts.widen_(self.ranges.forward, self.name, number, lowering.drive_rows(operand, pre, rows))
         return self.ideal.forward(pre)
 
     def transpose(self, post: Tensor) -> Tensor:
-        for span in self.cuts.column_spans:
-            block = self.cuts.sensed[:, slice(*span)]
-            widen(self.ranges.transposed, self.name, self.cuts.lowering.drive_columns(block, post, span))
+        lowering, slices = self.cuts.lowering, self.cuts.slices
+        driven = lowering.columns_driven(post)
+        for place, span in enumerate(self.cuts.column_spans):
+            for number in range(slices):
+                block = self.cuts.sensed[:, number::slices][:, slice(*span)]
+                sums = lowering.drive_columns(block, driven, span)
+                self.cuts.widen_transposed_(self.ranges.transposed, self.name, place, sums)
         return self.ideal.transpose(post)
 
 

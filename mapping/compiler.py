@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from collections.abc import Mapping as Table
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -22,9 +23,10 @@ from torch import Tensor
 from eqprop import EnergyNetwork
 from eqprop.errors import InputError
 from eqprop.ordering import blocks
-from mapping.bounds import converter_scales, layer_scale, partial_sum_bound
+from mapping.bounds import BOUND_SOURCE, converter_scales, layer_scale, partial_sum_bounds
 from mapping.calibration import Cuts, Ranges, measure
 from mapping.encoding import Encoding, devices_per_weight, encoding_for
+from mapping.hardware import Direction
 from mapping.lowering import Lowering, lower, spans
 from mapping.mapping import Mapping
 from mapping.plan import LayerScale, MappedMatrix, Read, Step, Tile
@@ -59,7 +61,7 @@ def compile(
     layers = {name: layer_scale(network, name, ranges) for name in network.layers}
     tiles = place(cuts, target)
     matrices_mapped = {
-        name: mapped(name, network, cuts[name], encodings[name], layers, ranges, tiles[name]) for name in cuts
+        name: mapped(name, network, target, cuts[name], encodings[name], layers, ranges, tiles[name]) for name in cuts
     }
     conductances = encode(matrices, encodings, tiles, target)
     return Mapping(network, target, layers, matrices_mapped, conductances, schedule(network))
@@ -82,38 +84,67 @@ def cut(lowering: Lowering, encoding: Encoding, matrix: Tensor, target: Target) 
     """Column cuts of one coupling, and what its tiles sense with every device exact."""
     sensed = encoding.sensed(encoding.encode(matrix))
     width = target.crossbar.columns // encoding.devices_per_weight
-    return Cuts(lowering, sensed, spans(lowering.columns, width))
+    return Cuts(lowering, sensed, spans(lowering.columns, width), encoding.slices)
 
 
 def mapped(
     name: str,
     network: EnergyNetwork,
+    target: Target,
     cuts: Cuts,
     encoding: Encoding,
     layers: Table[str, LayerScale],
     ranges: Ranges | None,
     tiles: tuple[Tile, ...],
 ) -> MappedMatrix:
-    """One coupling with its ADC full scales."""
+    """One coupling with the full scales of its ADCs."""
     pre, post = converter_scales(network, layers, name)
-    if ranges is None:
-        source = "worst case of the weights and the layers' ranges: nothing clips"
-        forward = partial_sum_bound(cuts.sensed, cuts.lowering.row_spans, 0, pre)
-        transposed = partial_sum_bound(cuts.sensed, cuts.column_spans, 1, post)
-    else:
-        source = f"calibration on {ranges.samples} images"
-        forward = ranges.forward.get(name, 0.0)
-        transposed = ranges.transposed.get(name, 0.0) or partial_sum_bound(cuts.sensed, cuts.column_spans, 1, post)
+    weight_per_siemens = encoding.weight_per_siemens
+    forward, forward_source = full_scales(name, target, "forward", pre, cuts, weight_per_siemens, ranges)
+    transposed, transposed_source = full_scales(name, target, "transposed", post, cuts, weight_per_siemens, ranges)
+    with_scales = tuple(
+        replace(tile, forward_full_scale=there, transposed_full_scale=back)
+        for tile, there, back in zip(tiles, forward, transposed, strict=True)
+    )
     return MappedMatrix(
         name,
         cuts.lowering,
         cuts.column_spans,
-        encoding.weight_per_siemens,
-        forward or 1.0,
-        transposed or 1.0,
-        source,
-        tiles,
+        weight_per_siemens,
+        forward_source,
+        transposed_source,
+        with_scales,
     )
+
+
+def full_scales(
+    name: str,
+    target: Target,
+    direction: Direction,
+    driven: LayerScale,
+    cuts: Cuts,
+    weight_per_siemens: float,
+    ranges: Ranges | None,
+) -> tuple[list[float], str]:
+    """ADC full scales of a coupling's tiles in one direction, in the order of the tiles, and where they come from."""
+    adc, dac = target.adc_of(direction), target.dac_of(direction)
+    tiles = len(cuts.lowering.row_spans) * len(cuts.column_spans)
+    if adc.full_scale_ampere is not None:
+        fixed = adc.full_scale_ampere * weight_per_siemens * driven.full_scale / dac.full_scale_volt
+        return [fixed] * tiles, "fixed by the target"
+    measured = None
+    # Bits are read one at a time at full voltage: sums of whole values say nothing about them.
+    if ranges is not None and dac.input == "parallel":
+        measured = (ranges.forward if direction == "forward" else ranges.transposed).get(name)
+    if ranges is not None and measured is not None and float(measured.max()) > 0.0:
+        reach, source = measured, f"calibration on {ranges.samples} images"
+    else:
+        reach = partial_sum_bounds(cuts.sensed, cuts, direction, driven)
+        source = BOUND_SOURCE
+    largest = float(reach.max()) or 1.0
+    if adc.range == "coupling":
+        return [largest] * tiles, source
+    return [float(value) or largest for value in reach.flatten()], source
 
 
 def place(cuts: Table[str, Cuts], target: Target) -> dict[str, tuple[Tile, ...]]:

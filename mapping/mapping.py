@@ -62,15 +62,18 @@ class Mapping:
     def adc_full_scales_ampere(self, name: str) -> tuple[float, float]:
         """Currents that the largest ADC code means in a forward and in a transposed read of coupling ``name``.
 
+        With full scales of each tile's own, those of the widest.
+
         A partial sum p of a coupling whose driven layer has full scale S is the current p V / (a S), with V the
         DAC's full-scale voltage and a the weight per siemens.
         """
         matrix = self.matrices[name]
         pre, post = converter_scales(self.network, self.layers, name)
-        volt_per_weight = self.target.dac.full_scale_volt / matrix.weight_per_siemens
+        rows_volt = self.target.dac_of("forward").full_scale_volt
+        columns_volt = self.target.dac_of("transposed").full_scale_volt
         return (
-            matrix.forward_full_scale * volt_per_weight / pre.full_scale,
-            matrix.transposed_full_scale * volt_per_weight / post.full_scale,
+            matrix.forward_full_scale * rows_volt / (matrix.weight_per_siemens * pre.full_scale),
+            matrix.transposed_full_scale * columns_volt / (matrix.weight_per_siemens * post.full_scale),
         )
 
     def matrix_of(self, name: str, crossbars: Tensor) -> Tensor:
@@ -78,16 +81,7 @@ class Mapping:
 
         ``crossbars`` holds the coupling's own arrays only, in the order of its tiles.
         """
-        matrix = self.matrices[name]
-        per_weight = self.encoding(name).devices_per_weight
-        gathered = crossbars.new_empty(matrix.lowering.rows, matrix.lowering.columns * per_weight)
-        for number, tile in enumerate(matrix.tiles):
-            (r0, r1), (c0, c1), (top, left) = tile.rows, tile.columns, tile.at
-            height, width = r1 - r0, (c1 - c0) * per_weight
-            gathered[r0:r1, c0 * per_weight : c1 * per_weight] = crossbars[
-                number, top : top + height, left : left + width
-            ]
-        return gathered
+        return self.matrices[name].gather(crossbars, self.encoding(name).devices_per_weight)
 
     def save(self, directory: str | Path) -> None:
         """Write ``mapping.yaml``, ``conductances.safetensors`` and ``network.safetensors``; see mapping/store.py."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from torch import Tensor
+
 from mapping.lowering import Lowering, Span
 
 
@@ -29,6 +31,8 @@ class Tile:
     Attributes:
         crossbar: number of the physical array.
         rows, columns: the block's spans in the coupling's matrix.
+        forward_full_scale, transposed_full_scale: partial sum (in units of the coupling's output, offset included,
+            of the lowest slice) that the largest code of this crossbar's ADCs means, by direction.
         at: (row, column) of the block's first device in the crossbar; a weight takes
             ``devices_per_weight`` neighbouring columns.
     """
@@ -36,6 +40,8 @@ class Tile:
     crossbar: int
     rows: Span
     columns: Span
+    forward_full_scale: float = 1.0
+    transposed_full_scale: float = 1.0
     at: tuple[int, int] = (0, 0)
 
 
@@ -48,20 +54,37 @@ class MappedMatrix:
         lowering: its matrix and row cuts.
         column_spans: the matrix columns each crossbar takes.
         weight_per_siemens: scale of the encoding.
-        forward_full_scale, transposed_full_scale: partial sum (in units of the coupling's output, offset
-            included) that the largest ADC code means, by direction.
-        full_scale_source: "calibration" or the stated bound.
-        tiles: where the blocks are.
+        forward_source, transposed_source: where the tiles' full scales come from: calibration, a stated bound or the
+            target.
+        tiles: where the blocks are, column blocks within row blocks.
     """
 
     name: str
     lowering: Lowering
     column_spans: tuple[Span, ...]
     weight_per_siemens: float
-    forward_full_scale: float
-    transposed_full_scale: float
-    full_scale_source: str
+    forward_source: str
+    transposed_source: str
     tiles: tuple[Tile, ...]
+
+    def gather(self, crossbars: Tensor, devices_per_weight: int) -> Tensor:
+        """Devices out of the coupling's own crossbars: [tiles, rows, columns] -> [rows, columns * devices]."""
+        gathered = crossbars.new_empty(self.lowering.rows, self.lowering.columns * devices_per_weight)
+        for number, tile in enumerate(self.tiles):
+            (r0, r1), (c0, c1), (top, left) = tile.rows, tile.columns, tile.at
+            first, last = c0 * devices_per_weight, c1 * devices_per_weight
+            gathered[r0:r1, first:last] = crossbars[number, top : top + r1 - r0, left : left + last - first]
+        return gathered
+
+    @property
+    def forward_full_scale(self) -> float:
+        """The largest of the tiles'."""
+        return max(tile.forward_full_scale for tile in self.tiles)
+
+    @property
+    def transposed_full_scale(self) -> float:
+        """The largest of the tiles'."""
+        return max(tile.transposed_full_scale for tile in self.tiles)
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from mapping.mapping import Mapping
 from mapping.plan import LayerScale, MappedMatrix, Read, Step, Tile
 from mapping.target import Target
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 MAPPING_FILE = "mapping.yaml"
 CONDUCTANCES_FILE = "conductances.safetensors"
 NETWORK_FILE = "network.safetensors"
@@ -164,13 +164,19 @@ def write_matrix(matrix: MappedMatrix, full_scales_ampere: tuple[float, float]) 
         "row_spans": [list(span) for span in lowering.row_spans],
         "column_spans": [list(span) for span in matrix.column_spans],
         "weight_per_siemens": matrix.weight_per_siemens,
-        "forward_full_scale": matrix.forward_full_scale,
-        "transposed_full_scale": matrix.transposed_full_scale,
         "forward_full_scale_ampere": full_scales_ampere[0],
         "transposed_full_scale_ampere": full_scales_ampere[1],
-        "full_scale_source": matrix.full_scale_source,
+        "forward_source": matrix.forward_source,
+        "transposed_source": matrix.transposed_source,
         "tiles": [
-            Flow(crossbar=tile.crossbar, rows=list(tile.rows), columns=list(tile.columns), at=list(tile.at))
+            Flow(
+                crossbar=tile.crossbar,
+                rows=list(tile.rows),
+                columns=list(tile.columns),
+                forward_full_scale=tile.forward_full_scale,
+                transposed_full_scale=tile.transposed_full_scale,
+                at=list(tile.at),
+            )
             for tile in matrix.tiles
         ],
     }
@@ -182,11 +188,17 @@ def read_matrix(name: str, entry: dict[str, Any]) -> MappedMatrix:
         read_lowering(entry["matrix"], tuple(read_span(span) for span in entry["row_spans"])),
         tuple(read_span(span) for span in entry["column_spans"]),
         entry["weight_per_siemens"],
-        entry["forward_full_scale"],
-        entry["transposed_full_scale"],
-        entry["full_scale_source"],
+        entry["forward_source"],
+        entry["transposed_source"],
         tuple(
-            Tile(tile["crossbar"], read_span(tile["rows"]), read_span(tile["columns"]), read_span(tile["at"]))
+            Tile(
+                tile["crossbar"],
+                read_span(tile["rows"]),
+                read_span(tile["columns"]),
+                tile["forward_full_scale"],
+                tile["transposed_full_scale"],
+                read_span(tile["at"]),
+            )
             for tile in entry["tiles"]
         ),
     )

@@ -5,80 +5,59 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import yaml
-from pydantic import Field, ValidationError
+from pydantic import ValidationError, model_validator
 
 from eqprop.errors import InputError
-from mapping.device import Device, Positive, Strict
+from mapping.device import Device, Strict, UpdatePreset
+from mapping.hardware import Adc, Cell, ChipSize, Controller, Crossbar, Dac, Direction, Reading, Wires
 from mapping.yaml_lines import LocatedYaml, one_line, read_located
 
 PRESETS = resources.files("mapping") / "presets"
 
+Kind = Literal["targets", "devices", "updates"]
+
 Model = TypeVar("Model", bound=Strict)
-
-Count = Annotated[int, Field(ge=1)]
-ConverterBits = Annotated[int, Field(ge=2, le=16)]
-
-
-class Crossbar(Strict):
-    """Size of one physical array."""
-
-    rows: Count
-    columns: Count
-
-
-class Cell(Strict):
-    """How a weight becomes conductances.
-
-    Attributes:
-        encoding: ``differential`` (two devices, G+ - G-) or ``offset`` (one device, the middle of the window
-            subtracted digitally).
-        levels: evenly spaced conductances a device is programmed to, or ``continuous``.
-    """
-
-    encoding: Literal["differential", "offset"] = "differential"
-    levels: Annotated[int, Field(ge=2)] | Literal["continuous"] = "continuous"
-
-
-class Dac(Strict):
-    """Input converters: ``bits`` (null: ideal) and the voltage that the largest code means."""
-
-    bits: ConverterBits | None = None
-    full_scale_volt: Positive = 0.2
-
-
-class Adc(Strict):
-    """Output converters: ``bits`` (null: ideal). Full scales come from calibration data or a stated bound."""
-
-    bits: ConverterBits | None = None
-
-
-class Controller(Strict):
-    """``state_bits``: width of the fixed-point states (null: float)."""
-
-    state_bits: Annotated[int, Field(ge=4, le=24)] | None = None
-
-
-class ChipSize(Strict):
-    """``crossbars``: how many there are (null: as many as the network needs)."""
-
-    crossbars: Count | None = None
 
 
 class Target(Strict):
-    """Everything the compiler and the simulator know about the hardware."""
+    """Everything the compiler and the simulator know about the hardware.
+
+    ``transposed_dac`` and ``transposed_adc`` are the converters of transposed reads (null: like the others).
+    """
 
     name: str
     source: str = ""
     crossbar: Crossbar
     device: Device
     cell: Cell = Cell()
+    wires: Wires = Wires()
     dac: Dac = Dac()
     adc: Adc = Adc()
+    transposed_dac: Dac | None = None
+    transposed_adc: Adc | None = None
+    read: Reading = Reading()
     controller: Controller = Controller()
     chip: ChipSize = ChipSize()
+
+    @model_validator(mode="after")
+    def one_kind_of_nonlinearity(self) -> Target:
+        if not self.wires.ideal and self.device.current.model != "ohmic":
+            raise ValueError(
+                f"wires with resistance and device {self.device.name} with a {self.device.current.model} current: "
+                f"expected an ohmic device or ideal wires (the two together are not modelled)"
+            )
+        return self
+
+    def dac_of(self, direction: Direction) -> Dac:
+        """The converters that drive rows (forward) or columns (transposed)."""
+        return self.transposed_dac or self.dac if direction == "transposed" else self.dac
+
+    def adc_of(self, direction: Direction) -> Adc:
+        """The converters that sense columns (forward) or rows (transposed)."""
+        return self.transposed_adc or self.adc if direction == "transposed" else self.adc
 
     @classmethod
     def load(cls, source: str | Path, crossbar: tuple[int, int] | None = None, overrides: Sequence[str] = ()) -> Target:
@@ -95,14 +74,15 @@ class Target(Strict):
         located = read_located(find(source, "targets"))
         content = dict(located.content)
         if isinstance(content.get("device"), str):
-            device = read_located(find(content["device"], "devices"))
-            check(Device, device)
-            content["device"] = device.content
+            content["device"] = device_table(content["device"], f"{located.path}:{located.line(('device',))}: ")
         if crossbar is not None:
             content["crossbar"] = {"rows": crossbar[0], "columns": crossbar[1]}
         settings = {}
         for setting in overrides:
             settings[override(content, setting)] = setting
+        if isinstance(content.get("device"), Mapping):
+            where = f"{located.path}:{located.line(('device', 'update'))}: "
+            content["device"] = with_update(content["device"], where)
         return check(cls, LocatedYaml(located.path, content, located.lines), settings)
 
     @classmethod
@@ -111,13 +91,31 @@ class Target(Strict):
         return check(cls, LocatedYaml(path, dict(content), {}), {})
 
 
-def preset_names(kind: Literal["targets", "devices"] = "targets") -> list[str]:
-    """Names of the built-in targets or devices."""
+def device_table(source: str, where: str = "") -> dict[str, Any]:
+    """The checked table of a device preset or file, a named update law written out; ``where`` it was named."""
+    located = read_located(find(source, "devices", where))
+    content = with_update(located.content, f"{located.path}:{located.line(('update',))}: ")
+    check(Device, LocatedYaml(located.path, content, located.lines))
+    return content
+
+
+def with_update(device: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """A device's table with its update law written out, if the table names one."""
+    name = device.get("update")
+    if not isinstance(name, str):
+        return dict(device)
+    located = read_located(find(name, "updates", where))
+    check(UpdatePreset, located)
+    return {**device, "update": located.content["update"]}
+
+
+def preset_names(kind: Kind = "targets") -> list[str]:
+    """Names of the built-in targets, devices or update laws."""
     return sorted(entry.name.removesuffix(".yaml") for entry in (PRESETS / kind).iterdir())
 
 
-def find(source: str | Path, kind: Literal["targets", "devices"]) -> Path:
-    """The file of a preset or of a path.
+def find(source: str | Path, kind: Kind, where: str = "") -> Path:
+    """The file of a preset or of a path; ``where`` it was named starts the message of an error.
 
     Raises:
         InputError: if there is neither.
@@ -132,7 +130,7 @@ def find(source: str | Path, kind: Literal["targets", "devices"]) -> Path:
         exists = False
     if not exists:
         raise InputError(
-            f"{kind.removesuffix('s')} {str(source)!r}: no such preset or file: expected one of "
+            f"{where}{kind.removesuffix('s')} {str(source)!r}: no such preset or file: expected one of "
             f"{', '.join(preset_names(kind))} or a YAML file"
         )
     return path
@@ -153,7 +151,7 @@ def override(content: dict[str, Any], setting: str) -> tuple[str, ...]:
         table[key] = dict(table[key]) if isinstance(table.get(key), Mapping) else {}
         table = table[key]
     if keys == ("device",) and isinstance(value, str):
-        value = read_located(find(value, "devices")).content
+        value = device_table(value, f"--set {setting}: ")
     table[keys[-1]] = value
     return keys
 

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from eqprop import Conv2d, CrossEntropy, LowRank
 from eqprop.edge import Edge
 from mapping import Mapping
+from mapping.bounds import converter_scales
 from mapping.encoding import devices_per_weight
+from mapping.hardware import Direction
 from mapping.lowering import Span
 from mapping.plan import MappedMatrix, Tile
 
@@ -49,7 +51,10 @@ class CouplingRow:
     transposed_full_scale: float
     forward_full_scale_ampere: float
     transposed_full_scale_ampere: float
-    full_scale_source: str
+    forward_source: str
+    transposed_source: str
+    forward_conversions: int
+    transposed_conversions: int
     listed: tuple[Tile, ...]
 
 
@@ -85,9 +90,26 @@ def coupling_row(mapping: Mapping, matrix: MappedMatrix, edge: Edge | None) -> C
         transposed_full_scale=matrix.transposed_full_scale,
         forward_full_scale_ampere=mapping.adc_full_scales_ampere(matrix.name)[0],
         transposed_full_scale_ampere=mapping.adc_full_scales_ampere(matrix.name)[1],
-        full_scale_source=matrix.full_scale_source,
+        forward_source=matrix.forward_source,
+        transposed_source=matrix.transposed_source,
+        forward_conversions=conversions(mapping, matrix, "forward"),
+        transposed_conversions=conversions(mapping, matrix, "transposed"),
         listed=matrix.tiles if len(matrix.tiles) <= MAX_TILES_LISTED else (),
     )
+
+
+def conversions(mapping: Mapping, matrix: MappedMatrix, direction: Direction) -> int:
+    """ADC conversions of one read of one image: lines of every tile that is read, at every position."""
+    target, lowering = mapping.target, matrix.lowering
+    lines = lowering.columns * len(lowering.row_spans)
+    if direction == "transposed":
+        lines = lowering.rows * len(matrix.column_spans)
+    dac = target.dac_of(direction)
+    bits = 1
+    if dac.input == "bit-serial" and dac.bits is not None:
+        driven = converter_scales(mapping.network, mapping.layers, matrix.name)[direction == "transposed"]
+        bits = dac.bits - driven.signed
+    return lines * lowering.positions * target.cell.slices * bits * target.read.average
 
 
 def readout_ends(mapping: Mapping) -> tuple[str, str]:

@@ -13,6 +13,8 @@ import jinja2
 
 from eqprop.atomic import replacing
 from mapping import Mapping
+from mapping.encoding import devices_per_weight
+from mapping.hardware import Cell
 from reports import figures, quantities
 from reports.conductances import distributions
 from reports.couplings import coupling_rows
@@ -72,7 +74,7 @@ def content(mapping: Mapping, results: Sequence[Result], command: str) -> dict[s
         "seeds": sorted({result.seed for result in results}),
         "layers": layer_rows(mapping),
         "couplings": rows,
-        "full_scale_sources": sorted({row.full_scale_source for row in rows}),
+        "full_scale_sources": sorted({row.forward_source for row in rows} | {row.transposed_source for row in rows}),
         "network_figure": network_figure(mapping.network, {row.name: row.short_kind for row in rows}),
         "bars": bars,
         "bars_figure": figures.coupling_bars(
@@ -87,6 +89,7 @@ def content(mapping: Mapping, results: Sequence[Result], command: str) -> dict[s
         ],
         "parameters": parameters(mapping.target),
         "steps": schedule_rows(mapping),
+        "weight_devices": weight_devices(mapping.target.cell),
     }
 
 
@@ -148,3 +151,11 @@ def schedule_rows(mapping: Mapping) -> list[dict[str, Any]]:
         }
         for step in mapping.schedule
     ]
+
+
+def weight_devices(cell: Cell) -> str:
+    """The devices of one weight in words."""
+    one = "two neighbouring devices (G+ and G−) of a row" if cell.encoding == "differential" else "one device"
+    if cell.slices == 1:
+        return one
+    return f"{one} in each of {cell.slices} slices, {devices_per_weight(cell)} in all"

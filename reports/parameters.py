@@ -8,23 +8,31 @@ from dataclasses import dataclass
 from typing import Any
 
 from mapping.device import Device
-from mapping.target import Target, check, find, preset_names
+from mapping.target import Target, device_table, find, preset_names
 from mapping.yaml_lines import LocatedYaml, read_located
 from reports.quantities import si, si_list
 
 Keys = tuple[str, ...]
 
-UNITS = {"_siemens": "S", "_volt": "V", "_s": "s"}
+UNITS = {"_siemens": "S", "_volt": "V", "_ohm": "Ω", "_ampere": "A", "_s": "s"}
+OF_X = {"at", "power", "scale"}  # of a curve's argument x = g / g_max, whatever the unit of its value
 
 WITHOUT_VALUE: dict[Keys, str] = {
     ("dac", "bits"): "ideal, not quantised",
     ("adc", "bits"): "ideal, not quantised",
     ("controller", "state_bits"): "float, not quantised",
     ("chip", "crossbars"): "as many as the network needs",
+    ("adc", "full_scale_ampere"): "from calibration or a bound",
+    ("transposed_dac",): "like dac",
+    ("transposed_adc",): "like adc",
+    ("read", "time_s"): "as the device's noise was measured",
 }
 
 # Shown in words above the table.
 TITLES: set[Keys] = {("name",), ("source",), ("device", "name"), ("device", "source")}
+
+
+TEST_POINTS: Keys = ("device", "test_points")  # checks of the parameters, not parameters
 
 
 @dataclass(frozen=True)
@@ -64,7 +72,7 @@ def parameters(target: Target) -> list[Parameter]:
     device_preset = load_preset("devices", target.device.name)
     rows = []
     for keys, value in leaves(target.model_dump()):
-        if keys in TITLES:
+        if keys in TITLES or keys[:2] == TEST_POINTS:
             continue
         of_device = keys[0] == "device"
         preset, inner = (device_preset, keys[1:]) if of_device else (target_preset, keys)
@@ -94,7 +102,7 @@ def load_preset(kind: str, name: str) -> Preset | None:
         model: Target | Device = Target.load(name)
     elif kind == "devices" and name in preset_names("devices"):
         located = read_located(find(name, "devices"))
-        model = check(Device, located)
+        model = Device.model_validate(device_table(name))
     else:
         return None
     lines = tuple(located.path.read_text(encoding="utf-8").splitlines())
@@ -102,19 +110,23 @@ def load_preset(kind: str, name: str) -> Preset | None:
 
 
 def leaves(table: Mapping[str, Any], above: Keys = ()) -> Iterator[tuple[Keys, Any]]:
-    """Key paths and values of nested tables, in order."""
+    """Key paths and values of nested tables, in order; entries of lists of tables are numbered from 0."""
     for key, value in table.items():
+        inner = (*above, key)
         if isinstance(value, Mapping):
-            yield from leaves(value, (*above, key))
+            yield from leaves(value, inner)
+        elif isinstance(value, list | tuple) and any(isinstance(entry, Mapping) for entry in value):
+            yield from leaves({str(number): entry for number, entry in enumerate(value)}, inner)
         else:
-            yield (*above, key), value
+            yield inner, value
 
 
 def words(keys: Keys, value: Any) -> str:
-    """A value in readable units, taken from the key's ending."""
-    if value is None:
+    """A value in readable units, taken from the ending of its key or of the nearest one above it."""
+    if value is None or value == ():
         return WITHOUT_VALUE.get(keys, "none")
-    unit = next((unit for ending, unit in UNITS.items() if keys[-1].endswith(ending)), "")
+    units = (unit for key in reversed(keys) for ending, unit in UNITS.items() if key.endswith(ending))
+    unit = "" if keys[-1] in OF_X else next(units, "")
     if isinstance(value, tuple | list):
         if value and isinstance(value[0], tuple | list):
             return "; ".join(words(keys, row) for row in value)

@@ -1,138 +1,139 @@
-"""One coupling of one chip: its devices as programmed and aged, and its converted reads."""
+"""One coupling of one chip: its devices as programmed and aged, and its converted reads in both directions."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, field
 
-import torch
 from torch import Tensor
 
-from mapping.arithmetic import Codes
 from mapping.encoding import Encoding
+from mapping.hardware import Direction
 from mapping.lowering import Lowering, Span
+from sim.converters import Digitiser, Driver
+from sim.gaussian import NoiseStream
+from sim.parts import Lines, add_slices, forward_parts, transposed_parts
+from sim.read_path import Conversions, ReadPath
 
 
 @dataclass(frozen=True)
-class Converters:
-    """Codes of a coupling's converters; None is an ideal converter.
+class Periphery:
+    """Converters of one direction."""
 
-    Attributes:
-        pre_dac, post_dac: what drives rows, and what drives columns.
-        forward_adc, transposed_adc: what senses columns, and what senses rows.
-    """
-
-    pre_dac: Codes | None
-    post_dac: Codes | None
-    forward_adc: Codes | None
-    transposed_adc: Codes | None
+    driver: Driver
+    digitiser: Digitiser | None = None
 
 
+@dataclass
 class Array:
     """The crossbars of one coupling on one chip.
 
     Reads add rows of a tile in the wire, convert each tile's sums, and add tiles (and overlapping positions of a
     transposed convolution) digitally.
 
-    Args:
+    Attributes:
         lowering, column_spans: how the matrix is cut.
         encoding: conductances -> weights.
-        conductance: [rows, columns * devices_per_weight] siemens, as they are at this age.
-        sigma_siemens: read noise of each device, or None.
-        converters: DACs and ADCs.
-        generator: draws this chip's read noise.
+        lines: what each direction's terminals see at this age.
+        periphery: converters of each direction.
+        stream: this chip's read noise.
+        average: conversions of each read that are averaged.
+        frozen: whether read noise stays as it is until :meth:`begin_phase`.
     """
 
-    def __init__(
-        self,
-        lowering: Lowering,
-        column_spans: tuple[Span, ...],
-        encoding: Encoding,
-        conductance: Tensor,
-        sigma_siemens: Tensor | None,
-        converters: Converters,
-        generator: torch.Generator,
-    ) -> None:
-        self.lowering = lowering
-        self.column_spans = column_spans
-        self.converters = converters
-        self.generator = generator
-        self.weight = encoding.decode(conductance)
-        # With an ADC the offset is in what it converts; without one, subtracting it before or after is the same.
-        self.forward_offset = 0.0 if converters.forward_adc is None else encoding.offset
-        self.transposed_offset = 0.0 if converters.transposed_adc is None else encoding.offset
-        self.sensed_columns = raised(self.weight, self.forward_offset)
-        self.sensed_rows = raised(self.weight, self.transposed_offset)
-        self.variance = None if sigma_siemens is None else encoding.variance(sigma_siemens)
-        whole = ((0, lowering.rows),)
-        # Without an ADC the tiles' sums meet unrounded, so all rows are read at once.
-        self.row_spans = whole if converters.forward_adc is None else lowering.row_spans
-        self.driven_columns = ((0, lowering.columns),) if converters.transposed_adc is None else column_spans
-        self.operands = [lowering.operand(self.sensed_columns[slice(*rows)], rows) for rows in self.row_spans]
-        self.noise_operands = (
-            None
-            if self.variance is None
-            else [lowering.operand(self.variance[slice(*rows)], rows) for rows in self.row_spans]
+    lowering: Lowering
+    column_spans: tuple[Span, ...]
+    encoding: Encoding
+    lines: dict[Direction, Lines]
+    periphery: dict[Direction, Periphery]
+    stream: NoiseStream
+    average: int = 1
+    frozen: bool = False
+    rows_read: ReadPath = field(init=False)
+    columns_read: ReadPath = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.build(self.lines)
+
+    def begin_phase(self) -> None:
+        """Draw frozen read noise anew: one deviation a device, the same in both directions."""
+        if not self.frozen or self.lines["forward"].squared_siemens is None:
+            return
+        seen = {}
+        course = self.stream.draw(self.lines["forward"].conductance.numel()).mul_(math.sqrt(2.0))
+        for direction, lines in self.lines.items():
+            assert lines.squared_siemens is not None
+            deviation = lines.squared_siemens.sqrt().mul_(course.view_as(lines.conductance))
+            seen[direction] = Lines(lines.conductance + deviation, higher=lines.higher)
+        self.build(seen)
+
+    def build(self, lines: dict[Direction, Lines]) -> None:
+        """Prepare both read paths for many reads."""
+        lowering, encoding = self.lowering, self.encoding
+        there, back = self.periphery["forward"], self.periphery["transposed"]
+        parts = {
+            "forward": forward_parts(lowering, encoding, lines["forward"], there.digitiser),
+            "transposed": transposed_parts(lowering, self.column_spans, encoding, lines["transposed"], back.digitiser),
+        }
+        self.sliced = {direction: found.sliced for direction, found in parts.items()}
+        positions = lowering.positions
+        self.rows_read = ReadPath(
+            there.driver,
+            parts["forward"].parts,
+            lowering.drive_rows,
+            there.digitiser,
+            self.finish_forward,
+            lowering.columns * encoding.slices * positions,
+            lowering.shapes[1],
+            self.stream,
+            self.average,
+        )
+        self.columns_read = ReadPath(
+            back.driver,
+            parts["transposed"].parts,
+            lowering.drive_columns,
+            back.digitiser,
+            self.finish_transposed,
+            lowering.rows * positions,
+            lowering.shapes[0],
+            self.stream,
+            self.average,
         )
 
     def forward(self, pre: Tensor) -> Tensor:
         """Drive rows, sense columns: [batch, *pre_shape] -> [batch, *post_shape]."""
-        drive = to_drive(pre, self.converters.pre_dac)
-        squared = None if self.noise_operands is None else drive.square()
-        total: Tensor | None = None
-        for number, rows in enumerate(self.row_spans):
-            sums = self.lowering.drive_rows(self.operands[number], drive, rows)
-            if squared is not None and self.noise_operands is not None:
-                self.add_noise_(sums, self.lowering.drive_rows(self.noise_operands[number], squared, rows))
-            total = accumulate(total, sums, self.converters.forward_adc)
-        assert total is not None
-        if self.converters.forward_adc is not None:
-            self.converters.forward_adc.decode_(total)
-        if self.forward_offset:
-            total.sub_(self.lowering.driven_sum(drive), alpha=self.forward_offset)
-        return total
+        return self.rows_read(pre)
 
     def transpose(self, post: Tensor) -> Tensor:
         """Drive columns, sense rows: [batch, *post_shape] -> [batch, *pre_shape]."""
-        drive = to_drive(post, self.converters.post_dac)
-        squared = None if self.variance is None else drive.square()
-        total: Tensor | None = None
-        for span in self.driven_columns:
-            sums = self.lowering.drive_columns(self.sensed_rows[:, slice(*span)], drive, span)
-            if squared is not None and self.variance is not None:
-                self.add_noise_(sums, self.lowering.drive_columns(self.variance[:, slice(*span)], squared, span))
-            total = accumulate(total, sums, self.converters.transposed_adc)
-        assert total is not None
-        if self.converters.transposed_adc is not None:
-            self.converters.transposed_adc.decode_(total)
-        if self.transposed_offset:
-            driven = drive if total.dim() > 2 else drive.flatten(1)
-            total.sub_(driven.sum(1, keepdim=True), alpha=self.transposed_offset)
-        return self.lowering.overlap_add(total)
+        return self.columns_read(self.lowering.columns_driven(post))
 
-    def add_noise_(self, sums: Tensor, variance: Tensor) -> Tensor:
-        """Fold the read noise of every device into one draw an output: variance sum_i drive_i^2 sigma_i^2."""
-        noise = torch.empty_like(sums)
-        # Drawn through a flat view: torch's fast generator wants contiguous memory, and sums may be channels_last.
-        noise.as_strided((noise.numel(),), (1,)).normal_(generator=self.generator)
-        return sums.add_(noise.mul_(variance.clamp_(min=0.0).sqrt_()))
+    def finish_forward(self, sums: Tensor, drive: Tensor) -> Tensor:
+        if self.sliced["forward"]:
+            sums = add_slices(sums, self.encoding)
+            if self.encoding.offset:
+                sums.sub_(self.lowering.driven_sum(drive), alpha=self.encoding.offset)
+        return self.lowering.to_post(sums)
 
-    def effective_weight(self) -> Tensor:
-        """The weight these devices mean, in the coupling's natural shape."""
-        return self.lowering.to_weight(self.weight)
+    def finish_transposed(self, sums: Tensor, drive: Tensor) -> Tensor:
+        if self.sliced["transposed"] and self.encoding.offset:
+            sums.sub_(drive.sum(1, keepdim=True), alpha=self.encoding.offset)
+        return self.lowering.overlap_add(sums)
 
+    def effective_weight(self, direction: Direction = "forward") -> Tensor:
+        """The weight these devices mean in one direction, wires included, in the coupling's natural shape."""
+        return self.lowering.to_weight(self.encoding.decode(self.lines[direction].conductance))
 
-def raised(weight: Tensor, offset: float) -> Tensor:
-    """The weight with the offset that lines sense on top; the weight itself, not a copy, where there is none."""
-    return weight + offset if offset else weight
+    def conversions(self, direction: Direction) -> Conversions:
+        """Conversions made in one direction so far."""
+        return self.rows_read.conversions if direction == "forward" else self.columns_read.conversions
 
-
-def to_drive(state: Tensor, dac: Codes | None) -> Tensor:
-    """What reaches the lines: the state, or the value of its DAC code."""
-    return state if dac is None else dac.quantise_(state.clone())
-
-
-def accumulate(total: Tensor | None, sums: Tensor, adc: Codes | None) -> Tensor:
-    """Add one tile's sums: as ADC codes if there is an ADC, as they are if not."""
-    if adc is not None:
-        adc.encode_(sums)
-    return sums if total is None else total.add_(sums)
+    @property
+    def nbytes(self) -> int:
+        """Memory of devices and operands."""
+        devices = 0
+        for lines in self.lines.values():
+            squared = 0 if lines.squared_siemens is None else lines.squared_siemens.nbytes
+            mixing = 0 if lines.wire_noise is None else lines.wire_noise.nbytes
+            devices += lines.conductance.nbytes + squared + mixing
+        return devices + self.rows_read.nbytes + self.columns_read.nbytes

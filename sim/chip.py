@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
+from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from eqprop import EnergyNetwork
+from eqprop.dynamics import Equilibrium
 from mapping import Mapping
-from mapping.arithmetic import Codes
-from mapping.bounds import converter_scales
-from mapping.plan import LayerScale, MappedMatrix
-from sim.array import Array, Converters
+from mapping.hardware import Direction
+from sim.array import Array
+from sim.converters import state_codes
 from sim.coupling import MappedCoupling
-from sim.devices import drift, faults, programming, read_noise
+from sim.fabrication import Fabrication, Streams, build_array
+from sim.read_path import Conversions
+from sim.wire_solver import WireSolver
+
+STATES_AT_ONCE = 8  # tensors as large as all states that a sweep holds: states, drives, reads and their copies
 
 
 class Chip(EnergyNetwork):
@@ -26,41 +31,113 @@ class Chip(EnergyNetwork):
 
     Args:
         mapping: what the compiler made.
-        seed: fixes programming errors, stuck devices, drift and read noise. Chip k of seed s draws from its own
-            streams, so it is the same chip in any batch of chips.
-        chips: instances simulated together. Memory is about 8 bytes a weight for each chip, 16 with
-            read noise.
+        seed: fixes programming errors, stuck devices, drift, converters and read noise. Chip k of seed s draws from
+            its own streams, so it is the same chip in any batch of chips.
+        chips: instances simulated together; ``memory_bytes`` says what they take.
         age_s: seconds since the reference time of the device (see its preset).
+        wire_cache: folder that keeps solved wires between runs.
+        on_solved: called with the number of crossbars whose wires were just solved, in both directions.
 
     Raises:
         ValueError: for a negative age or fewer than one chip.
     """
 
-    def __init__(self, mapping: Mapping, seed: int = 0, chips: int = 1, age_s: float = 0.0) -> None:
+    def __init__(
+        self,
+        mapping: Mapping,
+        seed: int = 0,
+        chips: int = 1,
+        age_s: float = 0.0,
+        *,
+        wire_cache: Path | None = None,
+        on_solved: Callable[[int], None] | None = None,
+    ) -> None:
         if chips < 1:
             raise ValueError(f"chips {chips}: expected >= 1")
-        if not 0.0 <= age_s < float("inf"):
-            raise ValueError(f"age_s {age_s}: expected seconds >= 0")
+        check_age(age_s)
         network = copy.deepcopy(mapping.network)
-        arrays: dict[str, list[Array]] = {name: [] for name in mapping.matrices}
-        converters = {name: converters_of(mapping, matrix) for name, matrix in mapping.matrices.items()}
-        for chip in range(chips):
-            device_stream, read_stream = streams(seed, chip)
-            for name in mapping.matrices:
-                arrays[name].append(build_array(mapping, name, age_s, converters[name], device_stream, read_stream))
+        self._streams = [Streams.of(seed, chip) for chip in range(chips)]
+        solvers = [WireSolver(mapping.target.wires, wire_cache, on_solved) for _ in range(chips)]
+        fabrication = Fabrication()
+        arrays = fabricate(mapping, age_s, self._streams, solvers, fabrication)
         couplings = {name: MappedCoupling(network.coupling(name), arrays[name]) for name in mapping.matrices}
         super().__init__(network.layers, network.inputs, network.edges, couplings, network.cost, network.dynamics)
         self.biases = network.biases
         self.mapping = mapping
         self.seed = seed
         self.age_s = age_s
+        self.fabrication = fabrication
         self._chips = chips
-        self._state_codes = {name: state_codes(mapping, name) for name in network.free}
+        self._solvers = solvers
+        bits = mapping.target.controller.state_bits
+        self._state_codes = {
+            name: state_codes(bits, mapping.network.layers[name].clip, mapping.layers[name]) for name in network.free
+        }
+
+    @property
+    def wire_error_bound(self) -> float:
+        """How far off the wires of any coupling can be since they were solved: |dG_eff| / |G_eff| at most."""
+        return max(solver.bound for solver in self._solvers)
+
+    def set_age(self, age_s: float) -> None:
+        """Let the same devices be ``age_s`` seconds old; wires are solved anew where devices moved enough.
+
+        Raises:
+            ValueError: for a negative age.
+        """
+        check_age(age_s)
+        self.fabrication = Fabrication()
+        arrays = fabricate(self.mapping, age_s, self._streams, self._solvers, self.fabrication)
+        for name, of_chips in arrays.items():
+            self.mapped(name).arrays = of_chips
+        self.age_s = age_s
+
+    def mapped(self, name: str) -> MappedCoupling:
+        """The coupling that answers for ``name``."""
+        coupling = self.couplings[name]
+        assert isinstance(coupling, MappedCoupling)
+        return coupling
 
     @property
     def replicas(self) -> int:
         """Number of chips."""
         return self._chips
+
+    @property
+    def memory_bytes(self) -> int:
+        """Memory of all chips' devices and prepared reads."""
+        return sum(array.nbytes for name in self.mapping.matrices for array in self.mapped(name).arrays)
+
+    @property
+    def bytes_per_image(self) -> int:
+        """Memory that one image of a batch takes while it relaxes on all chips (an estimate)."""
+        sizes = sum(layer.size for layer in self.layers.values())
+        return 4 * STATES_AT_ONCE * sizes * self._chips
+
+    def conversions(self, name: str, direction: Direction) -> Conversions:
+        """ADC conversions of a coupling so far, all chips together."""
+        total = Conversions()
+        for array in self.mapped(name).arrays:
+            seen = array.conversions(direction)
+            total.made += seen.made
+            total.clipped += seen.clipped
+        return total
+
+    def asymmetry(self, name: str) -> float:
+        """|W_forward - W_transposed| / |W_forward| of a coupling (Frobenius norms), the largest of the chips."""
+        worst = 0.0
+        for array in self.mapped(name).arrays:
+            forward, transposed = (array.effective_weight(direction) for direction in ("forward", "transposed"))
+            worst = max(worst, float((forward - transposed).norm() / forward.norm().clamp(min=1e-30)))
+        return worst
+
+    @torch.no_grad()
+    def relax(self, *args: object, **settings: object) -> Equilibrium:
+        """As :meth:`EnergyNetwork.relax`; read noise that is frozen over a phase is drawn anew first."""
+        for name in self.mapping.matrices:
+            for array in self.mapped(name).arrays:
+                array.begin_phase()
+        return super().relax(*args, **settings)  # type: ignore[arg-type]
 
     def spread(self, data: Tensor) -> Tensor:
         """Repeat a batch for each chip: [batch, ...] -> [chips * batch, ...]."""
@@ -77,57 +154,18 @@ class Chip(EnergyNetwork):
         return state if codes is None else codes.quantise_(state)
 
 
-def streams(seed: int, chip: int) -> tuple[torch.Generator, torch.Generator]:
-    """Independent random streams of one chip: for its devices, and for its reads."""
-    children = np.random.SeedSequence([seed, chip]).spawn(2)
-    device, read = (
-        torch.Generator().manual_seed(int(child.generate_state(1, np.uint64)[0] >> np.uint64(1))) for child in children
-    )
-    return device, read
+def check_age(age_s: float) -> None:
+    if not 0.0 <= age_s < float("inf"):
+        raise ValueError(f"age_s {age_s}: expected seconds >= 0")
 
 
-def build_array(
-    mapping: Mapping,
-    name: str,
-    age_s: float,
-    converters: Converters,
-    device_stream: torch.Generator,
-    read_stream: torch.Generator,
-) -> Array:
-    """Program one coupling's crossbars, unused devices included, and let them age."""
-    matrix, device = mapping.matrices[name], mapping.target.device
-    crossbars = mapping.conductances[[tile.crossbar for tile in matrix.tiles]]
-    conductance = programming.program(device, crossbars, device_stream)
-    conductance = drift.age(device, conductance, age_s, device_stream)
-    conductance = faults.stick_(device, conductance, device_stream)
-    gathered = mapping.matrix_of(name, conductance)
-    sigma = read_noise.sigma(device, gathered, age_s)
-    return Array(matrix.lowering, matrix.column_spans, mapping.encoding(name), gathered, sigma, converters, read_stream)
-
-
-def converters_of(mapping: Mapping, matrix: MappedMatrix) -> Converters:
-    """DAC codes of the layers on both sides and ADC codes of both directions."""
-    network, target = mapping.network, mapping.target
-    pre, post = converter_scales(network, mapping.layers, matrix.name)
-
-    def dac(scale: LayerScale) -> Codes | None:
-        bits = target.dac.bits
-        return None if bits is None else Codes.for_range(scale.full_scale, bits, signed=scale.signed)
-
-    def adc(full_scale: float) -> Codes | None:
-        bits = target.adc.bits
-        return None if bits is None else Codes.for_range(full_scale, bits, signed=True)
-
-    return Converters(dac(pre), dac(post), adc(matrix.forward_full_scale), adc(matrix.transposed_full_scale))
-
-
-def state_codes(mapping: Mapping, name: str) -> Codes | None:
-    """Fixed point of a layer's states: reaches the clip range, or twice the converter range of an unlimited layer."""
-    bits = mapping.target.controller.state_bits
-    if bits is None:
-        return None
-    low, high = mapping.network.layers[name].clip
-    scale = mapping.layers[name]
-    reach = max(abs(low), abs(high))
-    full_scale = reach if reach != float("inf") else 2 * scale.full_scale
-    return Codes.fixed_point(full_scale, bits, signed=low < 0.0)
+def fabricate(
+    mapping: Mapping, age_s: float, streams: list[Streams], solvers: list[WireSolver], fabrication: Fabrication
+) -> dict[str, list[Array]]:
+    """Program every coupling's crossbars on every chip, by coupling name."""
+    arrays: dict[str, list[Array]] = {name: [] for name in mapping.matrices}
+    for own, solver in zip(streams, solvers, strict=True):
+        draws = own.start()
+        for name in mapping.matrices:
+            arrays[name].append(build_array(mapping, name, age_s, draws, solver, fabrication))
+    return arrays

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from eqprop import Coupling
 from eqprop.couplings import StandIn
+from mapping.hardware import Direction
 from sim.array import Array
+from sim.workers import run_all
 
 
 class MappedCoupling(StandIn):
@@ -30,12 +33,14 @@ class MappedCoupling(StandIn):
         return self.each_chip(post, [array.transpose for array in self.arrays])
 
     def each_chip(self, batch: Tensor, reads: Sequence[Callable[[Tensor], Tensor]]) -> Tensor:
+        """Every chip reads its own share of the batch; chips share the threads."""
         if len(batch) % len(reads):
             raise ValueError(f"a batch of {len(batch)} for {len(reads)} chips: expected a multiple")
         if len(reads) == 1:
             return reads[0](batch)
-        return torch.cat([read(part) for read, part in zip(reads, batch.chunk(len(reads)), strict=True)])
+        shares = batch.chunk(len(reads))
+        return torch.cat(run_all([partial(read, share) for read, share in zip(reads, shares, strict=True)]))
 
-    def effective_weight(self, chip: int = 0) -> Tensor:
-        """The weight that the devices of ``chip`` mean, in the ideal coupling's shape (before read noise)."""
-        return self.arrays[chip].effective_weight()
+    def effective_weight(self, chip: int = 0, direction: Direction = "forward") -> Tensor:
+        """The weight that ``chip`` means in one direction, wires included, in the ideal coupling's shape."""
+        return self.arrays[chip].effective_weight(direction)

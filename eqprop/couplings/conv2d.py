@@ -31,7 +31,13 @@ def output_padding(
     return height, width
 
 
-def convolve(images: Tensor, weight: Tensor, stride: tuple[int, int], padding: tuple[int, int] = (0, 0)) -> Tensor:
+def convolve(
+    images: Tensor,
+    weight: Tensor,
+    stride: tuple[int, int],
+    padding: tuple[int, int] = (0, 0),
+    bias: Tensor | None = None,
+) -> Tensor:
     """conv2d, with a way around a fault of torch 2.13 on CPU.
 
     In channels_last it returns garbage for some shapes whose stride is 1 down and more than 1 across (seen with one
@@ -40,7 +46,7 @@ def convolve(images: Tensor, weight: Tensor, stride: tuple[int, int], padding: t
     if stride[0] == 1 < stride[1]:
         images = images.clone(memory_format=torch.contiguous_format)
         weight = weight.clone(memory_format=torch.contiguous_format)
-    return F.conv2d(images, weight, stride=stride, padding=padding)
+    return F.conv2d(images, weight, bias, stride=stride, padding=padding)
 
 
 class Conv2d(Coupling):

@@ -13,6 +13,8 @@ from hwmap.commands.data import images
 from hwmap.console import print_result, progress, table
 from hwmap.user_values import values_from
 
+BATCH = 100
+
 
 def run(
     model: Path, data: str, data_dir: Path | None, samples: int | None, activation: str | None, as_json: bool
@@ -35,11 +37,11 @@ def run(
 
 
 def evaluate_with_progress(
-    network: EnergyNetwork, test: ImageSet, what: str, dynamics: FixedPoint | None = None
+    network: EnergyNetwork, test: ImageSet, what: str, dynamics: FixedPoint | None = None, batch_size: int = BATCH
 ) -> Evaluation:
     with progress() as bar:
         task = bar.add_task(what, total=len(test))
-        return evaluate(network, test, dynamics=dynamics, on_batch=lambda count: bar.advance(task, count))
+        return evaluate(network, test, batch_size, dynamics, lambda count: bar.advance(task, count))
 
 
 def check_classes(network: EnergyNetwork, test: ImageSet, model: str) -> None:

@@ -11,11 +11,16 @@ from eqprop import FixedPoint
 from eqprop.data import ImageSet
 from eqprop.errors import InputError
 from hwmap.commands.data import images
-from hwmap.commands.evaluate import check_classes, evaluate_with_progress
+from hwmap.commands.evaluate import BATCH, check_classes, evaluate_with_progress
 from hwmap.commands.results import record
-from hwmap.console import print_result, table
+from hwmap.console import print_result, progress, say, table
 from mapping import Mapping
 from sim import Chip
+from sim.fabrication import DIRECTIONS
+from sim.wire_solver import solves
+
+WIRES = "wires"  # folder of a compiled directory that keeps solved wires
+MEMORY_GB = 2.0
 
 
 def run(
@@ -27,20 +32,33 @@ def run(
     samples: int | None,
     sweeps: int,
     seed: int,
+    memory_gb: float,
     as_json: bool,
 ) -> None:
     if not 0.0 <= age_s < math.inf:
         raise InputError(f"--age {age_s:g}: expected seconds >= 0")
+    if not 0.0 < memory_gb < math.inf:
+        raise InputError(f"--memory {memory_gb:g}: expected gigabytes > 0")
     mapping = Mapping.load(directory)
     test = images(data, "test", data_dir, samples, mapping.network.input_shape, str(directory))
     check_classes(mapping.network, test, str(directory))
     ideal = evaluate_with_progress(mapping.network, test, "ideal network").accuracy
-    result = simulate(directory, mapping, test, ideal, chips, age_s, sweeps, seed)
+    result = simulate(directory, mapping, test, ideal, chips, age_s, sweeps, seed, memory_gb)
+    if not as_json:
+        print_result(result, couplings_table(result), as_json=False)
     print_result(result, results_table([result]), as_json)
 
 
 def simulate(
-    directory: Path, mapping: Mapping, test: ImageSet, ideal: float, chips: int, age_s: float, sweeps: int, seed: int
+    directory: Path,
+    mapping: Mapping,
+    test: ImageSet,
+    ideal: float,
+    chips: int,
+    age_s: float,
+    sweeps: int,
+    seed: int,
+    memory_gb: float = MEMORY_GB,
 ) -> dict[str, Any]:
     """Run ``test`` on ``chips`` chips, record and return the result.
 
@@ -48,10 +66,18 @@ def simulate(
     moving, so there is no tolerance to reach. The residual in the result says by how much.
     """
     start = time.perf_counter()
-    chip = Chip(mapping, seed=seed, chips=chips, age_s=age_s)
+    chip = made(directory, mapping, seed, chips, age_s)
+    fabrication = chip.fabrication
+    batch = max(1, min(BATCH, int(memory_gb * 1e9 / chip.bytes_per_image)))
+    say(
+        f"devices and prepared reads take {chip.memory_bytes / 1e6:,.0f} MB; batches of {batch} images take about "
+        f"{batch * chip.bytes_per_image / 1e6:,.0f} MB"
+    )
+    if fabrication.failed:
+        say(f"write-verify gave up on {fabrication.failed:,} of {fabrication.devices:,} devices")
     dynamics = FixedPoint(mapping.network.dynamics.order, sweeps, tolerance=0.0)
     what = f"{chips} chip{'s' if chips > 1 else ''}, {age_name(age_s)}"
-    seen = evaluate_with_progress(chip, test, what, dynamics)
+    seen = evaluate_with_progress(chip, test, what, dynamics, batch)
     result = {
         "accuracy": seen.accuracy,
         "accuracy_per_chip": list(seen.accuracies),
@@ -65,9 +91,42 @@ def simulate(
         "data": test.name,
         "target": mapping.target.name,
         "seconds": time.perf_counter() - start,
+        "clipped": {name: [chip.conversions(name, way).share for way in DIRECTIONS] for name in mapping.matrices},
+        "asymmetry": {name: chip.asymmetry(name) for name in mapping.matrices},
+        "writes_per_device": fabrication.writes / fabrication.devices,
+        "failed_devices": fabrication.failed,
+        "memory_bytes": chip.memory_bytes,
+        "batch": batch,
     }
     record(directory, result)
     return result
+
+
+def made(directory: Path, mapping: Mapping, seed: int, chips: int, age_s: float) -> Chip:
+    """The chips; a progress bar while wires are solved, which later runs find in the directory."""
+    crossbars = solves(mapping.target.wires, mapping.target.read.noise != "off") * mapping.crossbars * chips
+    if not crossbars:
+        return Chip(mapping, seed=seed, chips=chips, age_s=age_s)
+    with progress() as bar:
+        task = bar.add_task("solving wires", total=crossbars)
+        return Chip(
+            mapping,
+            seed=seed,
+            chips=chips,
+            age_s=age_s,
+            wire_cache=directory / WIRES,
+            on_solved=lambda count: bar.advance(task, count),
+        )
+
+
+def couplings_table(result: dict[str, Any]) -> Any:
+    """What converters clipped and how far the two directions differ, a row for each coupling."""
+    rows = [
+        (name, f"{forward:.2%}", f"{transposed:.2%}", f"{result['asymmetry'][name]:.1e}")
+        for name, (forward, transposed) in result["clipped"].items()
+    ]
+    columns = ["coupling", "clipped forward", "transposed", "asymmetry |W - W^T|/|W|"]
+    return table("conversions beyond the ADCs' range, and forward against transposed weights", columns, rows)
 
 
 def results_table(results: list[dict[str, Any]]) -> Any:

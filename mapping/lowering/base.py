@@ -34,11 +34,21 @@ class Lowering(ABC):
 
     @property
     @abstractmethod
+    def shapes(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Of a sample of the pre and of the post layer."""
+
+    @property
+    @abstractmethod
     def rows(self) -> int: ...
 
     @property
     @abstractmethod
     def columns(self) -> int: ...
+
+    @property
+    @abstractmethod
+    def positions(self) -> int:
+        """How many outputs each column has: the pixels of a convolution."""
 
     @abstractmethod
     def to_matrix(self, weight: Tensor) -> Tensor:
@@ -50,20 +60,31 @@ class Lowering(ABC):
 
     @abstractmethod
     def operand(self, block: Tensor, rows: Span) -> Tensor:
-        """Prepare the block [rows of the span, columns] for :meth:`drive_rows` once, for many reads."""
+        """Prepare a block [rows of the span, lines] for :meth:`drive_rows` once, for many reads.
+
+        There may be more lines than columns: every slice of a weight is sensed by its own.
+        """
 
     @abstractmethod
-    def drive_rows(self, operand: Tensor, pre: Tensor, rows: Span) -> Tensor:
-        """Partial sums of a row span: pre [batch, *pre_shape] -> [batch, *post_shape]."""
+    def drive_rows(self, operand: Tensor, pre: Tensor, rows: Span, bias: Tensor | None = None) -> Tensor:
+        """Partial sums of a row span: pre [batch, *pre_shape] -> [batch, lines, *positions], ``bias`` [lines] added."""
 
     @abstractmethod
     def driven_sum(self, pre: Tensor) -> Tensor:
-        """The sum of all row drives behind each output, broadcastable against [batch, *post_shape]."""
+        """The sum of all row drives behind each output, broadcastable against [batch, columns, *positions]."""
 
     @abstractmethod
-    def drive_columns(self, block: Tensor, post: Tensor, columns: Span) -> Tensor:
-        """What every row senses when a span of columns is driven: block [rows, columns of the span],
-        post [batch, *post_shape] -> [batch, rows, *positions]."""
+    def to_post(self, sensed: Tensor) -> Tensor:
+        """[batch, columns, *positions] -> [batch, *post_shape]."""
+
+    @abstractmethod
+    def columns_driven(self, post: Tensor) -> Tensor:
+        """[batch, *post_shape] -> [batch, columns, *positions]: what each column is driven with."""
+
+    @abstractmethod
+    def drive_columns(self, block: Tensor, driven: Tensor, columns: Span, bias: Tensor | None = None) -> Tensor:
+        """What every row senses when a span of columns is driven: block [rows, columns of the span], driven
+        [batch, columns, *positions] -> [batch, rows, *positions], ``bias`` [rows] added."""
 
     @abstractmethod
     def overlap_add(self, sensed: Tensor) -> Tensor:

@@ -51,12 +51,20 @@ class ConvLowering(Lowering):
         return self.kernel[0] * self.kernel[1]
 
     @property
+    def shapes(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        return self.pre_shape, self.post_shape
+
+    @property
     def rows(self) -> int:
         return self.pre_shape[0] * self.taps
 
     @property
     def columns(self) -> int:
         return self.post_shape[0]
+
+    @property
+    def positions(self) -> int:
+        return self.post_shape[1] * self.post_shape[2]
 
     def to_matrix(self, weight: Tensor) -> Tensor:
         axes = (1, 2, 3, 0) if self.order == "channel-major" else (2, 3, 1, 0)
@@ -92,29 +100,35 @@ class ConvLowering(Lowering):
         part = kernels[:, slice(*window.channels), slice(*window.vertical), slice(*window.horizontal)]
         return part.contiguous(memory_format=torch.channels_last)
 
-    def drive_rows(self, operand: Tensor, pre: Tensor, rows: Span) -> Tensor:
+    def drive_rows(self, operand: Tensor, pre: Tensor, rows: Span, bias: Tensor | None = None) -> Tensor:
         window = self.window(rows)
         part = pre[:, slice(*window.channels)]
         if window.vertical == (0, self.kernel[0]) and window.horizontal == (0, self.kernel[1]):
-            return convolve(part, operand, self.stride, self.padding)
+            return convolve(part, operand, self.stride, self.padding, bias)
         margins: list[int] = []
         for axis, taps in ((1, window.horizontal), (0, window.vertical)):
             before = self.padding[axis] - taps[0]
             reach = (self.post_shape[1 + axis] - 1) * self.stride[axis] + taps[1] - taps[0]
             after = reach - self.pre_shape[1 + axis] - before
             if self.pre_shape[1 + axis] + min(before, 0) + min(after, 0) <= 0:  # these taps see nothing but padding
-                return pre.new_zeros(len(pre), *self.post_shape)
+                return nothing_driven(pre, operand, self.post_shape, bias)
             margins += [before, after]
         if any(margins):
             part = F.pad(part, margins)
-        return convolve(part, operand, self.stride)
+        return convolve(part, operand, self.stride, bias=bias)
 
     def driven_sum(self, pre: Tensor) -> Tensor:
         taps = torch.ones(1, 1, *self.kernel, dtype=pre.dtype, device=pre.device)
         return convolve(pre.sum(1, keepdim=True), taps, self.stride, self.padding)
 
-    def drive_columns(self, block: Tensor, post: Tensor, columns: Span) -> Tensor:
-        return F.conv2d(post[:, columns[0] : columns[1]], block[:, :, None, None])
+    def to_post(self, sensed: Tensor) -> Tensor:
+        return sensed
+
+    def columns_driven(self, post: Tensor) -> Tensor:
+        return post
+
+    def drive_columns(self, block: Tensor, driven: Tensor, columns: Span, bias: Tensor | None = None) -> Tensor:
+        return F.conv2d(driven[:, columns[0] : columns[1]], block[:, :, None, None], bias)
 
     def overlap_add(self, sensed: Tensor) -> Tensor:
         channels, height, width = self.pre_shape
@@ -168,6 +182,11 @@ def lower_conv2d(coupling: Conv2d, rows_available: int) -> ConvLowering:
 
     lowerings = [build(order, cuts) for order, cuts in candidates]
     return min(lowerings, key=lambda low: (len(low.row_spans), sum(low.window(s).size for s in low.row_spans)))
+
+
+def nothing_driven(pre: Tensor, operand: Tensor, post_shape: tuple[int, ...], bias: Tensor | None) -> Tensor:
+    sums = pre.new_zeros(len(pre), len(operand), *post_shape[1:])
+    return sums if bias is None else sums.add_(bias[:, None, None])
 
 
 def triple(shape: tuple[int, ...]) -> tuple[int, int, int]:

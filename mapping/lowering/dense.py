@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from mapping.lowering.base import Lowering, Span
@@ -18,12 +19,20 @@ class DenseLowering(Lowering):
     post_shape: tuple[int, ...]
 
     @property
+    def shapes(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        return self.pre_shape, self.post_shape
+
+    @property
     def rows(self) -> int:
         return math.prod(self.pre_shape)
 
     @property
     def columns(self) -> int:
         return math.prod(self.post_shape)
+
+    @property
+    def positions(self) -> int:
+        return 1
 
     def to_matrix(self, weight: Tensor) -> Tensor:
         return weight.T.contiguous()
@@ -34,14 +43,24 @@ class DenseLowering(Lowering):
     def operand(self, block: Tensor, rows: Span) -> Tensor:
         return block
 
-    def drive_rows(self, operand: Tensor, pre: Tensor, rows: Span) -> Tensor:
-        return (pre.flatten(1)[:, rows[0] : rows[1]] @ operand).view(-1, *self.post_shape)
+    def drive_rows(self, operand: Tensor, pre: Tensor, rows: Span, bias: Tensor | None = None) -> Tensor:
+        return times(pre.flatten(1)[:, rows[0] : rows[1]], operand, bias)
 
     def driven_sum(self, pre: Tensor) -> Tensor:
-        return pre.flatten(1).sum(1).view(-1, *(1 for _ in self.post_shape))
+        return pre.flatten(1).sum(1, keepdim=True)
 
-    def drive_columns(self, block: Tensor, post: Tensor, columns: Span) -> Tensor:
-        return post.flatten(1)[:, columns[0] : columns[1]] @ block.T
+    def to_post(self, sensed: Tensor) -> Tensor:
+        return sensed.view(-1, *self.post_shape)
+
+    def columns_driven(self, post: Tensor) -> Tensor:
+        return post.flatten(1)
+
+    def drive_columns(self, block: Tensor, driven: Tensor, columns: Span, bias: Tensor | None = None) -> Tensor:
+        return times(driven[:, columns[0] : columns[1]], block.T, bias)
 
     def overlap_add(self, sensed: Tensor) -> Tensor:
         return sensed.view(-1, *self.pre_shape)
+
+
+def times(driven: Tensor, operand: Tensor, bias: Tensor | None) -> Tensor:
+    return driven @ operand if bias is None else torch.addmm(bias, driven, operand)

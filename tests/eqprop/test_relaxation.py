@@ -117,9 +117,18 @@ def test_it_warns_exactly_when_it_did_not_converge(
 
 def test_a_state_that_is_not_a_number_never_counts_as_converged() -> None:
     network, x, _ = resnet()
-    x[0, 0, 0, 0] = math.nan
+    with torch.no_grad():
+        network.coupling("input_h1").get_parameter("weight")[0, 0, 0, 0] = math.nan
     with pytest.warns(ConvergenceWarning, match="still moved by nan"):
         assert not network.relax(x, dynamics=FixedPoint("coloured", 4, 1e-3)).converged
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_an_input_that_is_not_finite_is_refused_by_name(value: float) -> None:
+    network, x, _ = resnet()
+    x[0, 0, 0, 0] = value
+    with pytest.raises(ValueError, match="input input has NaN or infinite values: expected finite numbers"):
+        network.relax(x)
 
 
 @settings(max_examples=30)

@@ -10,9 +10,9 @@ from torch import Tensor
 
 import mapping
 from eqprop import EnergyNetwork, Layer, models
-from mapping.bounds import converter_scales, layer_scale, partial_sum_bound
-from mapping.calibration import Ranges
-from mapping.lowering import spans
+from mapping.bounds import converter_scales, layer_scale, partial_sum_bounds
+from mapping.calibration import Cuts, Ranges
+from mapping.lowering import DenseLowering, Span, spans
 from mapping.plan import LayerScale
 from tests.mapping.graphs import ideal_target, networks
 
@@ -33,19 +33,36 @@ def worst_case(block: Tensor, scale: LayerScale) -> float:
     return worst
 
 
-@given(sensed_matrices(), st.integers(1, 12), st.booleans(), st.floats(0.1, 10.0), st.booleans())
-def test_the_bound_is_reached_by_the_worst_input_and_by_no_other(
-    sensed: Tensor, step: int, signed: bool, full_scale: float, rows_driven: bool
+def tiles_of(matrix: Tensor, rows: tuple[Span, ...], columns: tuple[Span, ...]) -> list[list[Tensor]]:
+    return [[matrix[slice(*of_rows), slice(*of_columns)] for of_columns in columns] for of_rows in rows]
+
+
+@given(sensed_matrices(), st.tuples(st.integers(1, 12), st.integers(1, 12)), st.booleans(), st.floats(0.1, 10.0))
+def test_bounds_are_reached_by_the_worst_input_and_by_no_other(
+    sensed: Tensor, steps: tuple[int, int], signed: bool, full_scale: float
 ) -> None:
     scale = LayerScale(full_scale, signed, "test")
-    oriented = sensed if rows_driven else sensed.T
-    cuts = spans(len(oriented), step)
-    bound = partial_sum_bound(sensed, cuts, 0 if rows_driven else 1, scale)
-    assert bound == pytest.approx(max(worst_case(oriented[slice(*span)], scale) for span in cuts), rel=1e-6)
-    drive = torch.rand(50, len(oriented), dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    drive = (2 * drive - 1 if signed else drive) * full_scale
-    for first, last in cuts:
-        assert (drive[:, first:last] @ oriented[first:last]).abs().max() <= bound * (1 + 1e-9)
+    rows, columns = spans(sensed.shape[0], steps[0]), spans(sensed.shape[1], steps[1])
+    cuts = Cuts(DenseLowering("flat", rows, (len(sensed),), (sensed.shape[1],)), sensed, columns)
+    forward = partial_sum_bounds(sensed, cuts, "forward", scale)
+    transposed = partial_sum_bounds(sensed, cuts, "transposed", scale)
+    generator = torch.Generator().manual_seed(0)
+    for number, of_rows in enumerate(tiles_of(sensed, rows, columns)):
+        for place, tile in enumerate(of_rows):
+            for oriented, bounds in ((tile, forward), (tile.T, transposed)):
+                bound = float(bounds[number, place])
+                assert bound == pytest.approx(worst_case(oriented, scale), rel=1e-6)
+                drive = torch.rand(50, len(oriented), dtype=torch.float64, generator=generator)
+                drive = (2 * drive - 1 if signed else drive) * full_scale
+                assert (drive @ oriented).abs().max() <= bound * (1 + 1e-9)
+
+
+def test_slices_are_bounded_one_by_one() -> None:
+    sensed = torch.tensor([[1.0, 10.0, -2.0, 5.0], [3.0, 0.0, -4.0, 5.0]])  # two weights of two slices
+    cuts = Cuts(DenseLowering("flat", ((0, 2),), (2,), (2,)), sensed, ((0, 1), (1, 2)), slices=2)
+    scale = LayerScale(1.0, False, "test")
+    assert partial_sum_bounds(sensed, cuts, "forward", scale).tolist() == [[10.0, 10.0]]
+    assert partial_sum_bounds(sensed, cuts, "transposed", scale).tolist() == [[10.0, 5.0]]
 
 
 @settings(max_examples=30)
@@ -60,7 +77,8 @@ def test_without_data_no_input_in_range_can_clip(network: EnergyNetwork, kind: s
         transposed = max(worst_case(matrix[:, slice(*span)].T, post) for span in found.column_spans)
         assert found.forward_full_scale == pytest.approx(forward, rel=1e-5)
         assert found.transposed_full_scale == pytest.approx(transposed, rel=1e-5)
-        assert found.full_scale_source.endswith("nothing clips")
+        assert found.forward_source.endswith("nothing clips")
+        assert found.transposed_source.endswith("nothing clips")
 
 
 def network_with(clip: tuple[float, float]) -> EnergyNetwork:

@@ -122,7 +122,7 @@ def test_variance_is_what_perturbed_devices_show(kind: str) -> None:
     noise = torch.randn(100_000, *sigma.shape, generator=generator, dtype=torch.float64) * sigma
     measured = encoding.sensed(conductance + noise).var(0)
     # A variance of n draws has a relative standard error of sqrt(2 / n) = 0.45 %.
-    torch.testing.assert_close(encoding.variance(sigma), measured, rtol=0.02, atol=0)
+    torch.testing.assert_close(encoding.variance(sigma.square()), measured, rtol=0.02, atol=0)
 
 
 @pytest.mark.parametrize(("kind", "columns"), [("differential", 2), ("offset", 1)])

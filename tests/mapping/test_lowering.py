@@ -93,7 +93,7 @@ def test_tiles_add_up_to_the_forward_read(coupling: Coupling, limit: int) -> Non
     low, exact = lower(coupling, limit), coupling.double()
     pre = random_state(coupling.pre_shape)
     total = torch.stack(all_rows(low, low.to_matrix(exact.effective_weight()), pre)).sum(0)
-    torch.testing.assert_close(total, exact.forward(pre).detach(), rtol=0, atol=1e-10)
+    torch.testing.assert_close(low.to_post(total), exact.forward(pre).detach(), rtol=0, atol=1e-10)
 
 
 @few
@@ -103,7 +103,7 @@ def test_sensed_rows_are_the_block_times_the_driven_columns(coupling: Coupling, 
     matrix, post = low.to_matrix(coupling.effective_weight().double()), random_state(coupling.post_shape)
     positions = post.flatten(2) if isinstance(low, ConvLowering) else post.flatten(1).unsqueeze(2)
     for first, last in spans(low.columns, width):
-        sensed = low.drive_columns(matrix[:, first:last], post, (first, last))
+        sensed = low.drive_columns(matrix[:, first:last], low.columns_driven(post), (first, last))
         expected = torch.einsum("rc,bcp->brp", matrix[:, first:last], positions[:, first:last])
         torch.testing.assert_close(sensed.reshape(expected.shape), expected, rtol=0, atol=1e-10)
 
@@ -113,8 +113,9 @@ def test_sensed_rows_are_the_block_times_the_driven_columns(coupling: Coupling, 
 def test_overlap_add_of_all_columns_is_the_transposed_read(coupling: Coupling, limit: int, width: int) -> None:
     low, exact = lower(coupling, limit), coupling.double()
     matrix, post = low.to_matrix(exact.effective_weight()), random_state(coupling.post_shape)
-    total = torch.stack([low.drive_columns(matrix[:, slice(*span)], post, span) for span in spans(low.columns, width)])
-    sensed = total.sum(0)
+    driven = low.columns_driven(post)
+    shares = [low.drive_columns(matrix[:, slice(*span)], driven, span) for span in spans(low.columns, width)]
+    sensed = torch.stack(shares).sum(0)
     torch.testing.assert_close(low.overlap_add(sensed), exact.transpose(post).detach(), rtol=0, atol=1e-10)
     torch.testing.assert_close(
         low.overlap_add(sensed), fold_back(low, sensed.reshape(2, low.rows, -1)), rtol=0, atol=1e-10
@@ -126,7 +127,6 @@ def test_overlap_add_of_all_columns_is_the_transposed_read(coupling: Coupling, l
 def test_driven_sum_is_the_sum_of_all_row_drives(coupling: Coupling, limit: int) -> None:
     low, pre = lower(coupling, limit), random_state(coupling.pre_shape)
     expected = patches(low, pre).sum(1, keepdim=True)
-    assert low.driven_sum(pre).dim() == 1 + len(low.post_shape)
     torch.testing.assert_close(low.driven_sum(pre).reshape(expected.shape), expected, rtol=0, atol=1e-10)
 
 
@@ -142,6 +142,27 @@ def test_taps_that_see_only_padding_add_nothing(limit: int, size: int, kernel: i
     torch.testing.assert_close(total, coupling.forward(pre).detach(), rtol=0, atol=1e-10)
 
 
+@few
+@given(couplings, limits)
+def test_a_bias_is_added_to_every_line_once(coupling: Coupling, limit: int) -> None:
+    low = lower(coupling, limit)
+    matrix = low.to_matrix(coupling.effective_weight().double())
+    pre, post = random_state(coupling.pre_shape), low.columns_driven(random_state(coupling.post_shape))
+    for span in low.row_spans:
+        block = low.operand(matrix[slice(*span)], span)
+        forward, transposed = (torch.arange(1.0, lines + 1, dtype=torch.float64) for lines in (low.columns, low.rows))
+        added = low.drive_rows(block, pre, span, forward) - low.drive_rows(block, pre, span)
+        torch.testing.assert_close(added, each_line(forward, added))
+        whole = (0, low.columns)
+        added = low.drive_columns(matrix, post, whole, transposed) - low.drive_columns(matrix, post, whole)
+        torch.testing.assert_close(added, each_line(transposed, added))
+
+
+def each_line(values: Tensor, like: Tensor) -> Tensor:
+    """``values`` of lines, the same for every image and position."""
+    return values.view(1, -1, *(1 for _ in like.shape[2:])).expand_as(like)
+
+
 @given(st.integers(1, 40), st.integers(1, 50))
 def test_spans_cover_once_in_order(total: int, step: int) -> None:
     check_cut(spans(total, step), total, step)
@@ -154,7 +175,7 @@ def test_low_rank_is_multiplied_out() -> None:
     assert (low.rows, low.columns, low.row_spans) == (6, 4, ((0, 4), (4, 6)))
     pre = random_state((2, 3))
     total = torch.stack(all_rows(low, low.to_matrix(coupling.effective_weight().double()), pre)).sum(0)
-    torch.testing.assert_close(total, coupling.double().forward(pre).detach(), rtol=0, atol=1e-6)
+    torch.testing.assert_close(low.to_post(total), coupling.double().forward(pre).detach(), rtol=0, atol=1e-6)
 
 
 def test_64_channels_of_3x3_take_five_crossbars_cut_at_whole_channels() -> None:

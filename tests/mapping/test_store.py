@@ -119,15 +119,15 @@ def test_a_mapping_file_that_is_none_is_refused(directory: Path, content: str) -
 
 def test_another_schema_version_is_refused_with_what_to_do(directory: Path) -> None:
     path = directory / MAPPING_FILE
-    path.write_text(path.read_text().replace("schema_version: 1", "schema_version: 99"))
-    with pytest.raises(InputError, match=r"mapping.yaml: schema_version 99: expected 1; compile the model again"):
+    path.write_text(path.read_text().replace("schema_version: 2", "schema_version: 99"))
+    with pytest.raises(InputError, match=r"mapping.yaml: schema_version 99: expected 2; compile the model again"):
         mapping.Mapping.load(directory)
 
 
 def test_the_mapping_file_reads_as_plain_yaml(directory: Path) -> None:
     saved = compiled()
     content = yaml.safe_load((directory / MAPPING_FILE).read_text())
-    assert content["schema_version"] == 1
+    assert content["schema_version"] == 2
     for name in (CONDUCTANCES_FILE, NETWORK_FILE):
         assert content["hashes"][name] == hashlib.sha256((directory / name).read_bytes()).hexdigest()
     assert content["summary"]["crossbars"] == saved.crossbars

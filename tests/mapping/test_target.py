@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from eqprop import InputError
 from mapping import Target
 from mapping.device import Device
-from mapping.target import PRESETS, preset_names
+from mapping.target import preset_names
 
 GOOD = """\
 name: mine
@@ -22,8 +22,8 @@ device:
   g_min_siemens: 1.0e-6
   g_max_siemens: 20.0e-6
   programming:
-    model: polynomial
-    coefficients_siemens: [1.0e-7, 2.0e-7]
+    model: gaussian
+    sigma_siemens: [1.0e-7, 2.0e-7]
   drift: {model: none}
   read_noise: {model: relative, fraction: 0.02}
 cell:
@@ -31,11 +31,6 @@ cell:
   levels: 16
 adc: {bits: 6}
 """
-
-# A number in a device file has its unit in its key's name, or is one of these: coefficients of x = g / g_max,
-# exponents of time, and shares.
-UNITS = ("_siemens", "_s")
-DIMENSIONLESS = {"slope", "offset", "low", "high", "scale", "power", "limit", "fraction"}
 
 
 def write(folder: Path, text: str) -> Path:
@@ -59,28 +54,13 @@ def test_every_preset_loads_and_cites_its_source(name: str) -> None:
     assert target.name == name
     assert target.source
     assert target.device.source
-    assert (target.crossbar.rows, target.crossbar.columns) == (128, 128)
 
 
 def test_presets_are_what_we_ship() -> None:
-    assert preset_names() == preset_names("devices") == ["ideal", "pcm-gst", "rram-hfo2"]
-
-
-def numeric_keys(content: Any, key: str) -> set[str]:
-    if isinstance(content, dict):
-        return set().union(*(numeric_keys(value, name) for name, value in content.items()))
-    if isinstance(content, list):
-        return set().union(*(numeric_keys(value, key) for value in content))
-    return {key} if isinstance(content, int | float) else set()
-
-
-@pytest.mark.parametrize("name", preset_names("devices"))
-def test_every_number_of_a_device_has_a_unit_or_none(name: str) -> None:
-    content = yaml.safe_load((PRESETS / "devices" / f"{name}.yaml").read_text(encoding="utf-8"))
-    keys = numeric_keys(content, "")
-    assert len(keys) > 1
-    assert {key for key in keys if not key.endswith(UNITS) and key not in DIMENSIONLESS} == set()
-    assert Device.model_validate(content).name == name
+    devices = ["ecram", "ideal", "pcm-gst", "pcm-hermes", "pcm-hermes-pair"]
+    devices += ["rram-cmo", "rram-hfo2", "rram-milo", "sonos"]
+    assert preset_names("devices") == devices
+    assert set(preset_names()) >= set(devices)
 
 
 def test_inline_device_and_defaults(tmp_path: Path) -> None:
@@ -100,13 +80,13 @@ def test_crossbar_argument_replaces_the_files(tmp_path: Path) -> None:
         ("  levels: 16", "  level: 16", "FILE:14: unknown key cell.level (found 16)"),
         ("adc: {bits: 6}", "adcs: {bits: 6}", "FILE:15: unknown key adcs"),
         ("  name: cell", "  name: cell\n  colour: 3", "FILE:5: unknown key device.colour (found 3)"),
-        ("    model: poly", "    extra: 1\n    model: poly", "FILE:8: unknown key device.programming.extra (found 1)"),
+        ("    model: gaus", "    extra: 1\n    model: gaus", "FILE:8: unknown key device.programming.extra (found 1)"),
         ("crossbar: {", "crosbar: {", "FILE:2: unknown key crosbar"),
         ("rows: 64", "rows: many", "FILE:2: crossbar.rows: Input should be a valid integer"),
         ("rows: 64", "rows: 0", "FILE:2: crossbar.rows: Input should be greater than or equal to 1"),
         ("rows: 64, ", "", "FILE:2: crossbar.rows: Field required"),
         ("  g_max_siemens: 20.0e-6", "  g_max_siemens: .inf", "FILE:6: device.g_max_siemens: Input should be a finite"),
-        ("2.0e-7]", "lots]", "FILE:9: device.programming.coefficients_siemens.1: Input should be a valid number"),
+        ("2.0e-7]", "lots]", "FILE:9: device.programming.sigma_siemens.1: Input should be a valid number"),
         ("20.0e-6", "1.0e-6", "FILE:3: device: Value error, g_min_siemens 1e-06 and g_max_siemens 1e-06: expected min"),
         ("  levels: 16", "  levels: 1", "FILE:14: cell.levels: Input should be greater than or equal to 2 (found 1)"),
         ("  encoding: offset", "  encoding: pairs", "FILE:13: cell.encoding: Input should be 'differential' or 'off"),
@@ -137,12 +117,12 @@ def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("source", ["nowhere.yaml", "pcm", "x" * 400, "", "a\nb"])
 def test_a_name_that_is_neither_preset_nor_file_is_refused(source: str) -> None:
-    with pytest.raises(InputError, match="no such preset or file: expected one of ideal, pcm-gst, rram-hfo2"):
+    with pytest.raises(InputError, match="no such preset or file: expected one of ecram, ideal, pcm-gst, "):
         Target.load(source)
 
 
 def test_an_unknown_device_preset_is_refused(tmp_path: Path) -> None:
-    assert "device 'memristor': no such preset or file" in refusal(
+    assert "FILE:3: device 'memristor': no such preset or file" in refusal(
         tmp_path, "name: t\ncrossbar: {rows: 1, columns: 2}\ndevice: memristor\n"
     )
 
@@ -164,6 +144,20 @@ def test_overrides_apply_in_order(tmp_path: Path) -> None:
     assert Target.load(write(tmp_path, GOOD), overrides=["device=pcm-gst"]).device == Target.load("pcm-gst").device
 
 
+def test_a_target_whose_devices_are_not_ohmic_has_ideal_wires(tmp_path: Path) -> None:
+    setting = "device.current={model: sinh, scale_volt: 0.3}"
+    assert Target.load(write(tmp_path, GOOD), overrides=[setting]).device.current.model == "sinh"
+    message = refusal(tmp_path, GOOD, setting, "wires.row_resistance_ohm=1")
+    assert "expected an ohmic device or ideal wires" in message
+
+
+def test_converters_of_transposed_reads_default_to_the_others(tmp_path: Path) -> None:
+    path = write(tmp_path, GOOD)
+    same, own = Target.load(path), Target.load(path, overrides=["transposed_adc.bits=9"])
+    assert same.adc_of("transposed") == same.adc_of("forward") == same.adc
+    assert (own.adc_of("forward").bits, own.adc_of("transposed").bits) == (6, 9)
+
+
 def test_overrides_leave_presets_as_they_are() -> None:
     changed = Target.load("pcm-gst", overrides=["device.g_max_siemens=1e-3", "adc.bits=null"])
     assert changed.adc.bits is None
@@ -181,7 +175,24 @@ def test_overrides_leave_presets_as_they_are() -> None:
         ("adc.bit=8", "--set adc.bit=8: Extra inputs are not permitted"),
         ("name.x=1", "--set name.x=1: Input should be a valid string"),
         ("device.g_min_siemens=1", "--set device.g_min_siemens=1: Value error, g_min_siemens 1 and g_max_siemens"),
-        ("device=memristor", "device 'memristor': no such preset or file"),
+        ("device=memristor", "--set device=memristor: device 'memristor': no such preset or file"),
+        ("device.update=never", "FILE:3: update 'never': no such preset or file"),
+        ("cell.slices=3", "--set cell.slices=3: Input should be 1, 2 or 4"),
+        ("adc={gain_sigma: 0.1}", "--set adc={gain_sigma: 0.1}: Value error, gain_sigma without bits"),
+        (
+            "dac.input=bit-serial",
+            "--set dac.input=bit-serial: Value error, input bit-serial and bow_lsb 0 without bits",
+        ),
+        (
+            "wires.row_resistance_ohm=-1",
+            "--set wires.row_resistance_ohm=-1: Input should be greater than or equal to 0",
+        ),
+        ("adc.full_scale_ampere=0", "--set adc.full_scale_ampere=0: Input should be greater than 0"),
+        (
+            "cell={levels: continuous, slices: 2}",
+            "--set cell={levels: continuous, slices: 2}: Value error, slices 2 with",
+        ),
+        ("cell={levels: 300, slices: 4}", "--set cell={levels: 300, slices: 4}: Value error, levels 300 in 4 slices"),
         ("adc.bits=2001-13-45", "--set adc.bits=2001-13-45: '2001-13-45' is not a YAML value"),
     ],
 )

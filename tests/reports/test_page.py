@@ -50,10 +50,17 @@ def test_every_layer_and_coupling_has_its_rows(compiled: Any, plain: Any) -> Non
         assert row[6] == f"{compiled.layers[name].full_scale:.4g}"
         assert row[8] == compiled.layers[name].source
     for name, matrix in compiled.matrices.items():
-        row = plain.row(name, 11)
+        row = plain.row(name, 13)
         assert row[3] == f"{matrix.lowering.rows:,} × {matrix.lowering.columns:,}"
         assert row[7] == str(len(matrix.tiles))
-        scales = plain.row(name, 6)
+        lowering = matrix.lowering
+        conversions = [
+            lowering.columns * len(lowering.row_spans) * lowering.positions,
+            lowering.rows * len(matrix.column_spans) * lowering.positions,
+        ]
+        assert row[11:13] == [f"{count:,}" for count in conversions]
+        scales = plain.row(name, 7)
+        assert scales[6].startswith(matrix.forward_source)
         assert float(scales[1]) == pytest.approx(matrix.weight_per_siemens * 1e-6, rel=1e-3)
         assert float(scales[2]) == pytest.approx(matrix.forward_full_scale, rel=1e-3)
         assert float(scales[3]) == pytest.approx(matrix.transposed_full_scale, rel=1e-3)
@@ -81,7 +88,7 @@ def test_summary_is_the_mappings_own(compiled: Any, plain: Any) -> None:
 
 
 def test_utilizations_of_couplings_make_up_the_whole(compiled: Any, plain: Any) -> None:
-    rows = [plain.row(name, 11) for name in compiled.matrices]
+    rows = [plain.row(name, 13) for name in compiled.matrices]
     used = sum(int(row[8]) * float(row[10].rstrip("%")) / 100 for row in rows)
     assert used / compiled.crossbars == pytest.approx(compiled.utilization, abs=1e-3)
 
@@ -134,7 +141,7 @@ def test_without_results_the_page_says_how_to_get_some(compiled: Any, plain: Any
 
 
 def test_what_is_not_modelled_is_said(compiled: Any, plain: Any) -> None:
-    for word in ("Wires", "I-V nonlinearity", "Energy, latency and area", "Drift compensation"):
+    for word in ("Wires", "I-V nonlinearity", "Time within a read", "Energy, latency and area", "Drift compensation"):
         assert word in plain.text
 
 
@@ -154,7 +161,7 @@ def test_a_softmax_readout_is_a_coupling_too(model: str, written: Callable[..., 
     network = eqprop.models.build(model, width=0.05, cost="cross-entropy")
     compiled = mapping.compile(network, mapping.Target.load("pcm-gst", overrides=["cell.encoding=offset"]))
     page = written(compiled)
-    assert page.row("readout", 11)[1].endswith("→ softmax")
+    assert page.row("readout", 13)[1].endswith("→ softmax")
     assert "one device" in page.text
 
 

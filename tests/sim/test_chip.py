@@ -12,7 +12,9 @@ import mapping
 from eqprop import ConvergenceWarning, EnergyNetwork, FixedPoint, estimators, models
 from mapping.arithmetic import Codes
 from sim import Chip
-from sim.chip import build_array, converters_of, streams
+from sim.array import Array
+from sim.fabrication import Fabrication, Streams, build_array
+from sim.wire_solver import WireSolver
 from tests.mapping.graphs import images_for
 
 SWEEPS = FixedPoint(max_sweeps=8, tolerance=0.0)
@@ -27,6 +29,10 @@ def compiled(preset: str = "pcm-gst", *overrides: str) -> mapping.Mapping:
 
 def relaxed(chip: EnergyNetwork) -> dict[str, Tensor]:
     return chip.relax(images_for(chip)).states
+
+
+def array_of(chip: Chip, name: str, number: int = 0) -> Array:
+    return chip.mapped(name).arrays[number]
 
 
 def same(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
@@ -58,9 +64,10 @@ def test_a_chip_is_the_same_in_any_batch_of_chips() -> None:
     batch = Chip(mapped, seed=5, chips=3, age_s=10.0)
     smaller = Chip(mapped, seed=5, chips=2, age_s=10.0)
     for number in range(3):
-        device, read = streams(5, number)
-        for name, matrix in mapped.matrices.items():
-            alone = build_array(mapped, name, 10.0, converters_of(mapped, matrix), device, read).effective_weight()
+        draws = Streams.of(5, number).start()
+        for name in mapped.matrices:
+            solver = WireSolver(mapped.target.wires)
+            alone = build_array(mapped, name, 10.0, draws, solver, Fabrication()).effective_weight()
             assert torch.equal(weights(batch, number)[name], alone)
     assert same(weights(batch, 0), weights(Chip(mapped, seed=5, age_s=10.0)))
     assert same(weights(batch, 1), weights(smaller, 1))
@@ -80,13 +87,11 @@ def test_one_chip_at_two_ages_is_one_chip() -> None:
     # Without read noise or programming errors in the way, each device keeps one drift exponent.
     settings = ["device.g_min_siemens=0", "device.programming={model: exact}", "cell.encoding=offset"]
     mapped = compiled("pcm-gst", *settings)
-    name, matrix = next(iter(mapped.matrices.items()))
-    converters = converters_of(mapped, matrix)
-    conductances = []
-    for age in (0.0, 3600.0, 30 * DAY):
-        device, read = streams(7, 0)
-        array = build_array(mapped, name, age, converters, device, read)
-        conductances.append(array.sensed_columns.double() / mapped.encoding(name).weight_per_siemens)
+    name = next(iter(mapped.matrices))
+    conductances = [
+        array_of(Chip(mapped, seed=7, age_s=age), name).lines["forward"].conductance.double()
+        for age in (0.0, 3600.0, 30 * DAY)
+    ]
     used = conductances[0] > 1e-7
     early, late = (torch.log(aged[used] / conductances[0][used]) for aged in conductances[1:])
     ratio = math.log1p(30 * DAY / 20.0) / math.log1p(3600.0 / 20.0)

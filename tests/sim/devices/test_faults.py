@@ -1,25 +1,44 @@
-"""Truth: shares asked for, counted in many devices with their binomial error."""
+"""Truth: shares asked for, counted in many devices with their binomial error, and moments of a uniform number."""
 
 import pytest
 import torch
 
-from mapping import Target
 from mapping.device import Device
 from sim.devices import faults
+from tests.sim.devices.built_in import device
 
 DRAWS = 200_000
 
 
-def device_with(low: float, high: float) -> Device:
-    return Target.load("pcm-gst", overrides=[f"device.stuck.low={low}", f"device.stuck.high={high}"]).device
+def device_with(low: float, high: float, anywhere: float = 0.0) -> Device:
+    return device("pcm-gst", stuck={"low": low, "high": high, "any": anywhere})
+
+
+def stuck_at(device: Device, g: float, draws: int = DRAWS, seed: int = 0) -> torch.Tensor:
+    return faults.stick_(device, torch.full((draws,), g), torch.Generator().manual_seed(seed))
 
 
 @pytest.mark.parametrize(("low", "high"), [(0.1, 0.05), (0.0, 0.2), (0.3, 0.0), (0.4, 0.6), (1.0, 0.0)])
-def test_shares_of_stuck_devices(low: float, high: float) -> None:
-    stuck = faults.stick_(device_with(low, high), torch.full((DRAWS,), 7e-6), torch.Generator().manual_seed(0))
-    for share, value in ((low, 0.25e-6), (high, 25e-6), (1 - low - high, 7e-6)):
+@pytest.mark.parametrize("anywhere", [0.0, 0.2])
+def test_shares_of_stuck_devices(low: float, high: float, anywhere: float) -> None:
+    anywhere = anywhere if low + high + anywhere <= 1 else 0.0
+    stuck = stuck_at(device_with(low, high, anywhere), 7e-6)
+    for share, value in ((low, 0.25e-6), (high, 25e-6), (1 - low - high - anywhere, 7e-6)):
         found = (stuck == torch.tensor(value)).double().mean().item()
-        assert abs(found - share) <= 5 * (share * (1 - share) / DRAWS) ** 0.5 + 1e-12
+        assert abs(found - share) <= 5 * (share * abs(1 - share) / DRAWS) ** 0.5 + 1e-12
+
+
+def test_devices_stuck_anywhere_are_uniform_in_the_window() -> None:
+    stuck = stuck_at(device_with(0.1, 0.1, 0.5), 7e-6).double()
+    ends = torch.tensor([0.25e-6, 25e-6, 7e-6])
+    found = (stuck[~torch.isin(stuck.float(), ends)] - 0.25e-6) / 24.75e-6
+    count = len(found)
+    assert count / DRAWS == pytest.approx(0.5, abs=5 * (0.25 / DRAWS) ** 0.5)
+    assert found.min() >= 0.0
+    assert found.max() <= 1.0
+    # Moments of a uniform number: 1/2, and variance 1/12 with standard error sqrt((1/80 - 1/144) / n).
+    assert found.mean().item() == pytest.approx(0.5, abs=5 * (1 / 12 / count) ** 0.5)
+    assert found.var().item() == pytest.approx(1 / 12, abs=5 * ((1 / 80 - 1 / 144) / count) ** 0.5)
 
 
 def test_no_stuck_devices_change_nothing_and_draw_nothing() -> None:
@@ -30,9 +49,16 @@ def test_no_stuck_devices_change_nothing_and_draw_nothing() -> None:
     assert torch.equal(generator.get_state(), before)
 
 
-def test_one_stream_sticks_the_same_devices() -> None:
-    one, other = (
-        faults.stick_(device_with(0.1, 0.1), torch.full((100,), g), torch.Generator().manual_seed(3))
-        for g in (5e-6, 6e-6)
-    )
-    assert torch.equal(one == 5e-6, other == 6e-6)
+@pytest.mark.parametrize("anywhere", [0.0, 0.3])
+def test_one_stream_sticks_the_same_devices_at_the_same_values(anywhere: float) -> None:
+    one, other = (stuck_at(device_with(0.1, 0.1, anywhere), g, 100, seed=3) for g in (5e-6, 6e-6))
+    free = one == 5e-6
+    assert torch.equal(free, other == 6e-6)
+    assert torch.equal(one[~free], other[~free])
+
+
+def test_sticking_is_in_place() -> None:
+    conductance = torch.full((1000,), 7e-6, dtype=torch.float64)
+    returned = faults.stick_(device_with(0.2, 0.2, 0.2), conductance, torch.Generator().manual_seed(0))
+    assert returned.data_ptr() == conductance.data_ptr()
+    assert 0.3 < (conductance == 7e-6).double().mean() < 0.5

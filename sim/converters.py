@@ -1,0 +1,127 @@
+"""Converters of one coupling on one chip: what drives its lines, and what digitises their currents."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from mapping.arithmetic import Codes
+from mapping.device import Sinh
+from mapping.hardware import Adc, Dac
+from mapping.plan import LayerScale
+from mapping.target import Target
+
+
+@dataclass(frozen=True)
+class Driver:
+    """The DACs of one direction.
+
+    A state becomes one drive, or with bit-serial input one for each bit of its code's magnitude. Drives are in units
+    of the state: the voltage of a line times the layer's full scale over the DAC's.
+
+    Attributes:
+        dac: its description.
+        codes: of the layer's states, None for ideal converters.
+        bend: the device's current at a drive over its ohmic conductance; None for ohmic devices.
+    """
+
+    dac: Dac
+    codes: Codes | None
+    bend: Callable[[Tensor], Tensor] | None = None
+
+    def drives(self, state: Tensor) -> list[tuple[float, Tensor]]:
+        """What lines are driven with, read after read, and what each read counts."""
+        if self.codes is None:
+            given = [(1.0, state)]
+        elif self.dac.input == "bit-serial":
+            given = self.planes(self.codes, self.codes.encode_(state.clone()))
+        else:
+            codes = self.codes.encode_(state.clone())
+            given = [(1.0, self.codes.decode_(self.bow_(codes) if self.dac.bow_lsb else codes))]
+        return given if self.bend is None else [(weight, self.bend(drive)) for weight, drive in given]
+
+    def planes(self, codes: Codes, state: Tensor) -> list[tuple[float, Tensor]]:
+        """Bits of |code|, lowest first, each at full voltage with the code's sign."""
+        magnitude, signs = state.abs().to(torch.int32), state.sign()
+        full = codes.high * codes.step
+        return [
+            (2**bit / codes.high, (magnitude >> bit).bitwise_and_(1).to(state.dtype).mul_(signs).mul_(full))
+            for bit in range(codes.high.bit_length())
+        ]
+
+    def bow_(self, codes: Tensor) -> Tensor:
+        """Add the integral nonlinearity, 4 bow u (1 - u) steps at the fraction u of full scale, in place."""
+        assert self.codes is not None
+        share = codes.abs() / self.codes.high
+        return codes.add_(share.mul_(1.0 - share).mul_(codes.sign()), alpha=4.0 * self.dac.bow_lsb)
+
+
+@dataclass(frozen=True)
+class Digitiser:
+    """The ADCs of one direction of one coupling: a bank for each span of driven lines.
+
+    Attributes:
+        codes: the range, in steps; every channel's own step is in ``steps``.
+        steps: [spans, lines] partial sum that one step means.
+        gains, offsets: [spans, lines] each channel's error: gain as a factor, offset in steps.
+        noise_lsb: amplifier noise of a conversion.
+    """
+
+    codes: Codes
+    steps: Tensor
+    gains: Tensor
+    offsets: Tensor
+    noise_lsb: float
+
+    @property
+    def one_step(self) -> float | None:
+        """The step, if all channels share one."""
+        first = float(self.steps.flatten()[0])
+        return first if bool((self.steps == first).all()) else None
+
+
+def build_driver(target: Target, dac: Dac, scale: LayerScale) -> Driver:
+    """The converters that drive a layer's states."""
+    codes = None if dac.bits is None else Codes.for_range(scale.full_scale, dac.bits, signed=scale.signed)
+    law = target.device.current
+    if not isinstance(law, Sinh):
+        return Driver(dac, codes)
+    knee = law.scale_volt * scale.full_scale / dac.full_scale_volt  # V0 in units of the state
+    return Driver(dac, codes, lambda drive: (drive / knee).sinh_().mul_(knee))
+
+
+def build_digitiser(
+    adc: Adc, full_scales: Tensor, sensed_spans: list[int], slices: int, generator: torch.Generator
+) -> Digitiser | None:
+    """The converters of one direction, with each channel's own errors; None if they are ideal.
+
+    Args:
+        full_scales: [driven spans, sensed spans] of the tiles.
+        sensed_spans: lines in each sensed span.
+        slices: channels that sense each of those lines.
+        generator: draws gains and offsets.
+    """
+    if adc.bits is None:
+        return None
+    codes = Codes.for_range(1.0, adc.bits, signed=True)
+    lines = torch.tensor(sensed_spans) * slices
+    steps = full_scales.repeat_interleave(lines, dim=1) / codes.high
+    gains, offsets = torch.ones_like(steps), torch.zeros_like(steps)
+    if adc.gain_sigma:
+        gains += adc.gain_sigma * torch.randn(steps.shape, generator=generator)
+    if adc.offset_sigma_lsb:
+        offsets += adc.offset_sigma_lsb * torch.randn(steps.shape, generator=generator)
+    return Digitiser(codes, steps, gains, offsets, adc.noise_lsb)
+
+
+def state_codes(bits: int | None, clip: tuple[float, float], scale: LayerScale) -> Codes | None:
+    """Fixed point of a layer's states: reaches the clip range, or twice the converter range of an unlimited layer."""
+    if bits is None:
+        return None
+    low, high = clip
+    reach = max(abs(low), abs(high))
+    return Codes.fixed_point(reach if reach != math.inf else 2 * scale.full_scale, bits, signed=low < 0.0)

@@ -1,0 +1,209 @@
+"""Reads in one direction: drive lines, add currents in the wire, convert each tile's sums, add tiles digitally."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from mapping.arithmetic import Codes
+from mapping.lowering import Span
+from sim.converters import Digitiser, Driver
+from sim.gaussian import NoiseStream
+
+# Partial sums handled at a time: bounds the memory of a read, and keeps a conversion's passes near the cache.
+SUMS_AT_ONCE = 1 << 18
+
+
+# What lines sense when those of a span are driven:
+# (operand, drive [batch, ...], span, bias) -> [batch, lines, *positions].
+Sense = Callable[[Tensor, Tensor, Span, Tensor | None], Tensor]
+
+
+class Spread(Protocol):
+    """Read noise of the devices behind a part."""
+
+    def spread(self, sense: Sense, drive: Tensor, squared: Tensor, span: Span) -> Tensor:
+        """Twice the variance of each sum: drive and its square -> [batch, lines, *positions]."""
+        ...
+
+    @property
+    def nbytes(self) -> int: ...
+
+
+@dataclass(frozen=True)
+class IndependentNoise:
+    """Read noise of devices behind ideal wires: variance sum_i drive_i^2 sigma_i^2, folded into one draw a sum.
+
+    Attributes:
+        operand: of the squared drive; carries twice the variance.
+    """
+
+    operand: Tensor
+
+    def spread(self, sense: Sense, drive: Tensor, squared: Tensor, span: Span) -> Tensor:
+        """Twice the variance of each sum, [batch, lines, *positions]."""
+        return sense(self.operand, squared, span, None)
+
+    @property
+    def nbytes(self) -> int:
+        return self.operand.nbytes
+
+
+@dataclass(frozen=True)
+class Part:
+    """The tiles that one span of driven lines reaches.
+
+    With ADCs everything is in their steps, gains and offsets included, and 1/2 is in ``bias``: rounding is a floor.
+
+    Attributes:
+        span: the driven lines.
+        operand: what sensed lines multiply the drive with.
+        bias: added to each sensed line, or None.
+        higher: operands of the drive's powers, of devices whose current is not ohmic.
+        spread: read noise, or None.
+        steps: [lines] what a step means, or None for all alike.
+        counts: what the codes of this part count digitally (the significance of a slice).
+    """
+
+    span: Span
+    operand: Tensor
+    bias: Tensor | None = None
+    higher: tuple[tuple[int, Tensor], ...] = ()
+    spread: Spread | None = None
+    steps: Tensor | None = None
+    counts: float = 1.0
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of the operands."""
+        spread = 0 if self.spread is None else self.spread.nbytes
+        return self.operand.nbytes + sum(operand.nbytes for _, operand in self.higher) + spread
+
+
+@dataclass
+class Conversions:
+    """How many conversions were made, and how many met a sum beyond their range."""
+
+    made: int = 0
+    clipped: int = 0
+
+    @property
+    def share(self) -> float:
+        """Share of conversions that clipped."""
+        return self.clipped / self.made if self.made else 0.0
+
+
+class ReadPath:
+    """One direction of one coupling on one chip.
+
+    Args:
+        driver: what drives the lines.
+        parts: the tiles, span after span of driven lines.
+        sense: how a drive meets an operand.
+        digitiser: ADCs, or None for ideal ones.
+        finish: (sums in weight units [batch, lines, *positions], drive) -> the read's answer.
+        lines: how many lines each image's read converts, positions included.
+        answer_shape: of one image's answer.
+        stream: this chip's read noise.
+        average: conversions of each read that are averaged.
+    """
+
+    def __init__(
+        self,
+        driver: Driver,
+        parts: list[Part],
+        sense: Sense,
+        digitiser: Digitiser | None,
+        finish: Callable[[Tensor, Tensor], Tensor],
+        lines: int,
+        answer_shape: tuple[int, ...],
+        stream: NoiseStream,
+        average: int,
+    ) -> None:
+        self.driver, self.parts, self.sense, self.digitiser = driver, parts, sense, digitiser
+        self.finish, self.answer_shape, self.stream = finish, answer_shape, stream
+        self.images_at_once = max(1, SUMS_AT_ONCE // lines)
+        self.amplifier = 0.0 if digitiser is None else 2.0 * digitiser.noise_lsb**2
+        noisy = self.amplifier > 0.0 or any(part.spread is not None for part in parts)
+        self.average = average if noisy else 1
+        self.step = None if digitiser is None else digitiser.one_step
+        self.conversions = Conversions()
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of the operands."""
+        return sum(part.nbytes for part in self.parts)
+
+    def __call__(self, state: Tensor) -> Tensor:
+        """Read [batch, ...], a few images at a time."""
+        if len(state) <= self.images_at_once:
+            return self.read(state)
+        answer = state.new_empty((len(state), *self.answer_shape))
+        if answer.dim() == 4:
+            answer = answer.to(memory_format=torch.channels_last)
+        for start in range(0, len(state), self.images_at_once):
+            images = slice(start, start + self.images_at_once)
+            answer[images] = self.read(state[images])
+        return answer
+
+    def read(self, state: Tensor) -> Tensor:
+        """Drive and sense, once or (bit-serial) once for each bit."""
+        answer: Tensor | None = None
+        for counts, drive in self.driver.drives(state):
+            share = self.finish(self.sums(drive), drive)
+            share = share if counts == 1.0 else share.mul_(counts)
+            answer = share if answer is None else answer.add_(share)
+        assert answer is not None
+        return answer
+
+    def sums(self, drive: Tensor) -> Tensor:
+        """Digital sums over tiles in weight units, [batch, lines, *positions]."""
+        total: Tensor | None = None
+        squared = drive.square() if any(part.spread is not None for part in self.parts) else drive
+        for part in self.parts:
+            for sums in self.converted(part, drive, squared):
+                if part.steps is not None:
+                    sums.mul_(part.steps.view(-1, *(1 for _ in sums.shape[2:])))
+                if part.counts != 1.0:
+                    sums.mul_(part.counts)
+                total = sums if total is None else total.add_(sums)
+        assert total is not None
+        factor = (self.step or 1.0) / self.average
+        return total if factor == 1.0 else total.mul_(factor)
+
+    def converted(self, part: Part, drive: Tensor, squared: Tensor) -> Iterator[Tensor]:
+        """Sums or codes of one part, as often as they are averaged."""
+        exact = self.sense(part.operand, drive, part.span, part.bias)
+        for power, operand in part.higher:
+            exact.add_(self.sense(operand, drive.pow(power), part.span, None))
+        deviation = self.deviation(part, drive, squared)
+        for remaining in reversed(range(self.average)):
+            sums = exact if remaining == 0 else exact.clone()
+            if deviation is not None:
+                sums.add_(self.stream.like(sums).mul_(deviation))
+            yield sums if self.digitiser is None else encode_(sums, self.digitiser.codes, self.conversions)
+
+    def deviation(self, part: Part, drive: Tensor, squared: Tensor) -> Tensor | float | None:
+        """Standard deviation of the noise of each sum, times the square root of 2."""
+        if part.spread is None:
+            return math.sqrt(self.amplifier) or None
+        # Products of squares are not negative, but fast convolutions may round a little below zero.
+        spread = part.spread.spread(self.sense, drive, squared, part.span)
+        return spread.add_(self.amplifier).clamp_(min=0.0).sqrt_()
+
+
+def encode_(sums: Tensor, codes: Codes, seen: Conversions) -> Tensor:
+    """Codes of sums that carry the rounding's 1/2 already, in place; counts what lies beyond the range."""
+    sums.floor_()
+    seen.made += sums.numel()
+    flat = sums.as_strided((sums.numel(),), (1,))
+    if not codes.low <= float(flat.amin()) <= float(flat.amax()) <= codes.high:
+        # Whole numbers: clamping the excess to one step counts them, several times faster than comparisons.
+        seen.clipped += int(flat.abs().sub_(codes.high).clamp_(0, 1).sum())
+        sums.clamp_(codes.low, codes.high)
+    return sums
