@@ -1,4 +1,4 @@
-"""What wires do to full crossbars: current lost, asymmetry of other line ends, error of the closed form. A Markdown table.
+"""What wires do to full crossbars: current lost, asymmetry of other ends, error of the closed form, as Markdown rows.
 
 Usage: python benchmarks/wire_loss.py
 """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from torch import Tensor
 
@@ -54,6 +54,10 @@ class Array:
 
     def __post_init__(self) -> None:
         self.build(self.lines)
+        if not self.frozen:  # the operands carry the noise from here on
+            self.lines = {
+                way: replace(lines, squared_siemens=None, wire_noise=None) for way, lines in self.lines.items()
+            }
 
     def begin_phase(self) -> None:
         """Draw frozen read noise anew: one deviation a device, the same in both directions."""
@@ -131,9 +135,11 @@ class Array:
     @property
     def nbytes(self) -> int:
         """Memory of devices and operands."""
-        devices = 0
-        for lines in self.lines.values():
-            squared = 0 if lines.squared_siemens is None else lines.squared_siemens.nbytes
-            mixing = 0 if lines.wire_noise is None else lines.wire_noise.nbytes
-            devices += lines.conductance.nbytes + squared + mixing
+        tensors = {
+            id(tensor): tensor.nbytes
+            for lines in self.lines.values()
+            for tensor in (lines.conductance, lines.squared_siemens)
+            if tensor is not None
+        }
+        devices = sum(tensors.values())
         return devices + self.rows_read.nbytes + self.columns_read.nbytes

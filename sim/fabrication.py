@@ -90,9 +90,12 @@ def build_array(
     seen = solver.solve(name, conductance, None if sigma is None else sigma.square())
     terms = model.current_terms(conductance)
     encoding = mapping.encoding(name)
-    lines = {}
+    lines: dict[Direction, Lines] = {}
     for direction in DIRECTIONS:
         volt_per_state = target.dac_of(direction).full_scale_volt / scales[direction].full_scale
+        if direction == "transposed" and target.wires.ideal and not terms:
+            lines[direction] = lines["forward"]  # both directions see the devices themselves
+            continue
         higher = tuple((power, mapping.matrix_of(name, c) * volt_per_state ** (power - 1)) for power, c in terms)
         lines[direction] = gathered_lines(matrix, encoding, direction, seen[direction], higher)
     return Array(

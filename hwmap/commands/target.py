@@ -38,9 +38,6 @@ def list_presets(as_json: bool) -> None:
 
 
 def show(name: str, as_json: bool) -> None:
-    from rich.markup import escape
-    from rich.table import Table
-
     from reports.parameters import parameters
 
     target = Target.load(name)
@@ -50,10 +47,11 @@ def show(name: str, as_json: bool) -> None:
     stdout.print(f"target {target.name}: {target.source or 'its file names no source'}", markup=False, soft_wrap=True)
     device = target.device
     stdout.print(f"device {device.name}: {device.source or 'its file names no source'}", markup=False, soft_wrap=True)
-    rows = Table("parameter", "value", "source", show_lines=False)
-    for parameter in parameters(target):
-        rows.add_row(*(escape(cell) for cell in (parameter.key, parameter.value, parameter.source)))
-    stdout.print(rows)
+    rows = parameters(target)
+    keys, values = (max(len(getattr(row, column)) for row in rows) for column in ("key", "value"))
+    for row in rows:
+        line = f"{row.key:<{keys}}  {row.value:<{min(values, 40)}}  # {row.source}"
+        stdout.print(line, markup=False, soft_wrap=True)
     for point in device.test_points:
         stdout.print(
             f"test point: {point.quantity} at {point.conductance_siemens * 1e6:g} uS, age {point.age_s:g} s"
