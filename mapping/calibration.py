@@ -82,13 +82,15 @@ class Observed(StandIn):
     def forward(self, pre: Tensor) -> Tensor:
         lowering = self.cuts.lowering
         for number, (operand, rows) in enumerate(zip(self.operands, lowering.row_spans, strict=True)):
-            self.cuts.widen_(self.ranges.forward, self.name, number, lowering.drive_rows(operand, pre, rows))
+            sums = lowering.drive_rows(operand, lowering.rows_driven(pre, rows), rows)
+            self.cuts.widen_(self.ranges.forward, self.name, number, sums)
         return self.ideal.forward(pre)
 
     def transpose(self, post: Tensor) -> Tensor:
         lowering, slices = self.cuts.lowering, self.cuts.slices
-        driven = lowering.columns_driven(post)
+        columns = lowering.columns_of(post)
         for place, span in enumerate(self.cuts.column_spans):
+            driven = lowering.columns_driven(columns, span)
             for number in range(slices):
                 block = self.cuts.sensed[:, number::slices][:, slice(*span)]
                 sums = lowering.drive_columns(block, driven, span)

@@ -84,6 +84,7 @@ class Array:
         self.rows_read = ReadPath(
             there.driver,
             parts["forward"].parts,
+            lowering.rows_driven,
             lowering.drive_rows,
             there.digitiser,
             self.finish_forward,
@@ -95,6 +96,7 @@ class Array:
         self.columns_read = ReadPath(
             back.driver,
             parts["transposed"].parts,
+            lowering.columns_driven,
             lowering.drive_columns,
             back.digitiser,
             self.finish_transposed,
@@ -110,7 +112,7 @@ class Array:
 
     def transpose(self, post: Tensor) -> Tensor:
         """Drive columns, sense rows: [batch, *post_shape] -> [batch, *pre_shape]."""
-        return self.columns_read(self.lowering.columns_driven(post))
+        return self.columns_read(self.lowering.columns_of(post))
 
     def finish_forward(self, sums: Tensor, drive: Tensor) -> Tensor:
         if self.sliced["forward"]:

@@ -19,8 +19,9 @@ from sim.gaussian import NoiseStream
 SUMS_AT_ONCE = 1 << 18
 
 
-# What lines sense when those of a span are driven:
-# (operand, drive [batch, ...], span, bias) -> [batch, lines, *positions].
+# What of a drive [batch, ...] reaches the lines of a span, and what lines sense then:
+# (operand, that, span, bias) -> [batch, lines, *positions].
+Share = Callable[[Tensor, Span], Tensor]
 Sense = Callable[[Tensor, Tensor, Span, Tensor | None], Tensor]
 
 
@@ -104,7 +105,8 @@ class ReadPath:
     Args:
         driver: what drives the lines.
         parts: the tiles, span after span of driven lines.
-        sense: how a drive meets an operand.
+        share: what of a drive a part's lines get.
+        sense: how that meets an operand.
         digitiser: ADCs, or None for ideal ones.
         finish: (sums in weight units [batch, lines, *positions], drive) -> the read's answer.
         lines: how many lines each image's read converts, positions included.
@@ -117,6 +119,7 @@ class ReadPath:
         self,
         driver: Driver,
         parts: list[Part],
+        share: Share,
         sense: Sense,
         digitiser: Digitiser | None,
         finish: Callable[[Tensor, Tensor], Tensor],
@@ -125,7 +128,7 @@ class ReadPath:
         stream: NoiseStream,
         average: int,
     ) -> None:
-        self.driver, self.parts, self.sense, self.digitiser = driver, parts, sense, digitiser
+        self.driver, self.parts, self.share, self.sense, self.digitiser = driver, parts, share, sense, digitiser
         self.finish, self.answer_shape, self.stream = finish, answer_shape, stream
         self.images_at_once = max(1, SUMS_AT_ONCE // lines)
         self.amplifier = 0.0 if digitiser is None else 2.0 * digitiser.noise_lsb**2
@@ -164,9 +167,8 @@ class ReadPath:
     def sums(self, drive: Tensor) -> Tensor:
         """Digital sums over tiles in weight units, [batch, lines, *positions]."""
         total: Tensor | None = None
-        squared = drive.square() if any(part.spread is not None for part in self.parts) else drive
         for part in self.parts:
-            for sums in self.converted(part, drive, squared):
+            for sums in self.converted(part, self.share(drive, part.span)):
                 if part.steps is not None:
                     sums.mul_(part.steps.view(-1, *(1 for _ in sums.shape[2:])))
                 if part.counts != 1.0:
@@ -176,24 +178,24 @@ class ReadPath:
         factor = (self.step or 1.0) / self.average
         return total if factor == 1.0 else total.mul_(factor)
 
-    def converted(self, part: Part, drive: Tensor, squared: Tensor) -> Iterator[Tensor]:
+    def converted(self, part: Part, drive: Tensor) -> Iterator[Tensor]:
         """Sums or codes of one part, as often as they are averaged."""
         exact = self.sense(part.operand, drive, part.span, part.bias)
         for power, operand in part.higher:
             exact.add_(self.sense(operand, drive.pow(power), part.span, None))
-        deviation = self.deviation(part, drive, squared)
+        deviation = self.deviation(part, drive)
         for remaining in reversed(range(self.average)):
             sums = exact if remaining == 0 else exact.clone()
             if deviation is not None:
                 sums.add_(self.stream.like(sums).mul_(deviation))
             yield sums if self.digitiser is None else encode_(sums, self.digitiser.codes, self.conversions)
 
-    def deviation(self, part: Part, drive: Tensor, squared: Tensor) -> Tensor | float | None:
+    def deviation(self, part: Part, drive: Tensor) -> Tensor | float | None:
         """Standard deviation of the noise of each sum, times the square root of 2."""
         if part.spread is None:
             return math.sqrt(self.amplifier) or None
         # Products of squares are not negative, but fast convolutions may round a little below zero.
-        spread = part.spread.spread(self.sense, drive, squared, part.span)
+        spread = part.spread.spread(self.sense, drive, drive.square(), part.span)
         return spread.add_(self.amplifier).clamp_(min=0.0).sqrt_()
 
 

@@ -66,8 +66,12 @@ class Lowering(ABC):
         """
 
     @abstractmethod
-    def drive_rows(self, operand: Tensor, pre: Tensor, rows: Span, bias: Tensor | None = None) -> Tensor:
-        """Partial sums of a row span: pre [batch, *pre_shape] -> [batch, lines, *positions], ``bias`` [lines] added."""
+    def rows_driven(self, pre: Tensor, rows: Span) -> Tensor:
+        """What of [batch, *pre_shape] drives a row span, in any form that :meth:`drive_rows` takes."""
+
+    @abstractmethod
+    def drive_rows(self, operand: Tensor, driven: Tensor, rows: Span, bias: Tensor | None = None) -> Tensor:
+        """Partial sums of a row span, [batch, lines, *positions], ``bias`` [lines] added."""
 
     @abstractmethod
     def driven_sum(self, pre: Tensor) -> Tensor:
@@ -78,13 +82,17 @@ class Lowering(ABC):
         """[batch, columns, *positions] -> [batch, *post_shape]."""
 
     @abstractmethod
-    def columns_driven(self, post: Tensor) -> Tensor:
+    def columns_of(self, post: Tensor) -> Tensor:
         """[batch, *post_shape] -> [batch, columns, *positions]: what each column is driven with."""
 
     @abstractmethod
+    def columns_driven(self, columns_of_post: Tensor, columns: Span) -> Tensor:
+        """What of :meth:`columns_of` drives a column span, in any form that :meth:`drive_columns` takes."""
+
+    @abstractmethod
     def drive_columns(self, block: Tensor, driven: Tensor, columns: Span, bias: Tensor | None = None) -> Tensor:
-        """What every row senses when a span of columns is driven: block [rows, columns of the span], driven
-        [batch, columns, *positions] -> [batch, rows, *positions], ``bias`` [rows] added."""
+        """What every row senses when a span of columns is driven, block [rows, columns of the span]:
+        [batch, rows, *positions], ``bias`` [rows] added."""
 
     @abstractmethod
     def overlap_add(self, sensed: Tensor) -> Tensor:

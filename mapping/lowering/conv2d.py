@@ -100,22 +100,36 @@ class ConvLowering(Lowering):
         part = kernels[:, slice(*window.channels), slice(*window.vertical), slice(*window.horizontal)]
         return part.contiguous(memory_format=torch.channels_last)
 
-    def drive_rows(self, operand: Tensor, pre: Tensor, rows: Span, bias: Tensor | None = None) -> Tensor:
+    def rows_driven(self, pre: Tensor, rows: Span) -> Tensor:
         window = self.window(rows)
         part = pre[:, slice(*window.channels)]
-        if window.vertical == (0, self.kernel[0]) and window.horizontal == (0, self.kernel[1]):
-            return convolve(part, operand, self.stride, self.padding, bias)
+        if self.whole_kernel(window):
+            return part.contiguous(memory_format=torch.channels_last)
+        margins = self.margins(window)
+        return part if margins is None or not any(margins) else F.pad(part, margins)
+
+    def drive_rows(self, operand: Tensor, driven: Tensor, rows: Span, bias: Tensor | None = None) -> Tensor:
+        window = self.window(rows)
+        if self.whole_kernel(window):
+            return convolve(driven, operand, self.stride, self.padding, bias)
+        if self.margins(window) is None:
+            return nothing_driven(driven, operand, self.post_shape, bias)
+        return convolve(driven, operand, self.stride, bias=bias)
+
+    def whole_kernel(self, window: Window) -> bool:
+        return window.vertical == (0, self.kernel[0]) and window.horizontal == (0, self.kernel[1])
+
+    def margins(self, window: Window) -> list[int] | None:
+        """Padding around the image that the window's taps see, as F.pad wants it; None if they see only padding."""
         margins: list[int] = []
         for axis, taps in ((1, window.horizontal), (0, window.vertical)):
             before = self.padding[axis] - taps[0]
             reach = (self.post_shape[1 + axis] - 1) * self.stride[axis] + taps[1] - taps[0]
             after = reach - self.pre_shape[1 + axis] - before
-            if self.pre_shape[1 + axis] + min(before, 0) + min(after, 0) <= 0:  # these taps see nothing but padding
-                return nothing_driven(pre, operand, self.post_shape, bias)
+            if self.pre_shape[1 + axis] + min(before, 0) + min(after, 0) <= 0:
+                return None
             margins += [before, after]
-        if any(margins):
-            part = F.pad(part, margins)
-        return convolve(part, operand, self.stride, bias=bias)
+        return margins
 
     def driven_sum(self, pre: Tensor) -> Tensor:
         taps = torch.ones(1, 1, *self.kernel, dtype=pre.dtype, device=pre.device)
@@ -124,11 +138,14 @@ class ConvLowering(Lowering):
     def to_post(self, sensed: Tensor) -> Tensor:
         return sensed
 
-    def columns_driven(self, post: Tensor) -> Tensor:
+    def columns_of(self, post: Tensor) -> Tensor:
         return post
 
+    def columns_driven(self, columns_of_post: Tensor, columns: Span) -> Tensor:
+        return columns_of_post[:, columns[0] : columns[1]].contiguous(memory_format=torch.channels_last)
+
     def drive_columns(self, block: Tensor, driven: Tensor, columns: Span, bias: Tensor | None = None) -> Tensor:
-        return F.conv2d(driven[:, columns[0] : columns[1]], block[:, :, None, None], bias)
+        return F.conv2d(driven, block[:, :, None, None], bias)
 
     def overlap_add(self, sensed: Tensor) -> Tensor:
         channels, height, width = self.pre_shape

@@ -43,8 +43,11 @@ class DenseLowering(Lowering):
     def operand(self, block: Tensor, rows: Span) -> Tensor:
         return block
 
-    def drive_rows(self, operand: Tensor, pre: Tensor, rows: Span, bias: Tensor | None = None) -> Tensor:
-        return times(pre.flatten(1)[:, rows[0] : rows[1]], operand, bias)
+    def rows_driven(self, pre: Tensor, rows: Span) -> Tensor:
+        return pre.flatten(1)[:, rows[0] : rows[1]]
+
+    def drive_rows(self, operand: Tensor, driven: Tensor, rows: Span, bias: Tensor | None = None) -> Tensor:
+        return times(driven, operand, bias)
 
     def driven_sum(self, pre: Tensor) -> Tensor:
         return pre.flatten(1).sum(1, keepdim=True)
@@ -52,11 +55,14 @@ class DenseLowering(Lowering):
     def to_post(self, sensed: Tensor) -> Tensor:
         return sensed.view(-1, *self.post_shape)
 
-    def columns_driven(self, post: Tensor) -> Tensor:
+    def columns_of(self, post: Tensor) -> Tensor:
         return post.flatten(1)
 
+    def columns_driven(self, columns_of_post: Tensor, columns: Span) -> Tensor:
+        return columns_of_post[:, columns[0] : columns[1]]
+
     def drive_columns(self, block: Tensor, driven: Tensor, columns: Span, bias: Tensor | None = None) -> Tensor:
-        return times(driven[:, columns[0] : columns[1]], block.T, bias)
+        return times(driven, block.T, bias)
 
     def overlap_add(self, sensed: Tensor) -> Tensor:
         return sensed.view(-1, *self.pre_shape)

@@ -43,7 +43,10 @@ def fold_back(low: Lowering, sensed: Tensor) -> Tensor:
 
 
 def all_rows(low: Lowering, matrix: Tensor, pre: Tensor) -> list[Tensor]:
-    return [low.drive_rows(low.operand(matrix[slice(*span)], span), pre, span) for span in low.row_spans]
+    return [
+        low.drive_rows(low.operand(matrix[slice(*span)], span), low.rows_driven(pre, span), span)
+        for span in low.row_spans
+    ]
 
 
 def check_cut(cut: tuple[Span, ...], total: int, limit: int) -> None:
@@ -103,7 +106,9 @@ def test_sensed_rows_are_the_block_times_the_driven_columns(coupling: Coupling, 
     matrix, post = low.to_matrix(coupling.effective_weight().double()), random_state(coupling.post_shape)
     positions = post.flatten(2) if isinstance(low, ConvLowering) else post.flatten(1).unsqueeze(2)
     for first, last in spans(low.columns, width):
-        sensed = low.drive_columns(matrix[:, first:last], low.columns_driven(post), (first, last))
+        sensed = low.drive_columns(
+            matrix[:, first:last], low.columns_driven(low.columns_of(post), (first, last)), (first, last)
+        )
         expected = torch.einsum("rc,bcp->brp", matrix[:, first:last], positions[:, first:last])
         torch.testing.assert_close(sensed.reshape(expected.shape), expected, rtol=0, atol=1e-10)
 
@@ -113,8 +118,11 @@ def test_sensed_rows_are_the_block_times_the_driven_columns(coupling: Coupling, 
 def test_overlap_add_of_all_columns_is_the_transposed_read(coupling: Coupling, limit: int, width: int) -> None:
     low, exact = lower(coupling, limit), coupling.double()
     matrix, post = low.to_matrix(exact.effective_weight()), random_state(coupling.post_shape)
-    driven = low.columns_driven(post)
-    shares = [low.drive_columns(matrix[:, slice(*span)], driven, span) for span in spans(low.columns, width)]
+    driven = low.columns_of(post)
+    shares = [
+        low.drive_columns(matrix[:, slice(*span)], low.columns_driven(driven, span), span)
+        for span in spans(low.columns, width)
+    ]
     sensed = torch.stack(shares).sum(0)
     torch.testing.assert_close(low.overlap_add(sensed), exact.transpose(post).detach(), rtol=0, atol=1e-10)
     torch.testing.assert_close(
@@ -147,11 +155,12 @@ def test_taps_that_see_only_padding_add_nothing(limit: int, size: int, kernel: i
 def test_a_bias_is_added_to_every_line_once(coupling: Coupling, limit: int) -> None:
     low = lower(coupling, limit)
     matrix = low.to_matrix(coupling.effective_weight().double())
-    pre, post = random_state(coupling.pre_shape), low.columns_driven(random_state(coupling.post_shape))
+    pre, post = random_state(coupling.pre_shape), low.columns_of(random_state(coupling.post_shape))
     for span in low.row_spans:
         block = low.operand(matrix[slice(*span)], span)
         forward, transposed = (torch.arange(1.0, lines + 1, dtype=torch.float64) for lines in (low.columns, low.rows))
-        added = low.drive_rows(block, pre, span, forward) - low.drive_rows(block, pre, span)
+        driven = low.rows_driven(pre, span)
+        added = low.drive_rows(block, driven, span, forward) - low.drive_rows(block, driven, span)
         torch.testing.assert_close(added, each_line(forward, added))
         whole = (0, low.columns)
         added = low.drive_columns(matrix, post, whole, transposed) - low.drive_columns(matrix, post, whole)
