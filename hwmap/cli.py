@@ -117,13 +117,16 @@ def compile(
     calibrate: Annotated[str | None, typer.Option(help="Data set that sets the converters' ranges.")] = None,
     data_dir: DataDir = None,
     activation: Activation = None,
+    pack: Annotated[bool, typer.Option(help="Let small blocks share crossbars.")] = True,
     as_json: Json = False,
 ) -> None:
     """Map a model to crossbars."""
     from hwmap.commands import compile as command
     from hwmap.console import print_result
 
-    result, table = command.execute(model, output, crossbar, target, settings or [], calibrate, data_dir, activation)
+    result, table = command.execute(
+        model, output, crossbar, target, settings or [], calibrate, data_dir, activation, pack
+    )
     print_result(result, table, as_json)
 
 

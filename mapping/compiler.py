@@ -29,6 +29,7 @@ from mapping.encoding import Encoding, devices_per_weight, encoding_for
 from mapping.hardware import Direction
 from mapping.lowering import Lowering, lower, spans
 from mapping.mapping import Mapping
+from mapping.packing import Place, pack
 from mapping.plan import LayerScale, MappedMatrix, Read, Step, Tile
 from mapping.target import Target
 
@@ -39,6 +40,7 @@ def compile(
     target: Target,
     calibration: Tensor | None = None,
     on_calibrated: Callable[[int], None] | None = None,
+    packed: bool = True,
 ) -> Mapping:
     """Map ``network`` to the crossbars of ``target``.
 
@@ -46,6 +48,7 @@ def compile(
         calibration: images [samples, *input_shape] whose relaxation sets the converters' full scales; without
             any, clip ranges and worst-case bounds do (stated in the mapping).
         on_calibrated: called with the number of calibration images just done.
+        packed: whether blocks share crossbars.
 
     Raises:
         InputError: if a weight is not finite, a crossbar cannot hold one weight, or the chip has too few crossbars.
@@ -59,7 +62,7 @@ def compile(
     cuts = {name: cut(lowered[name], encodings[name], matrix, target) for name, matrix in matrices.items()}
     ranges = None if calibration is None else measure(network, cuts, calibration, on_calibrated)
     layers = {name: layer_scale(network, name, ranges) for name in network.layers}
-    tiles = place(cuts, target)
+    tiles = place(cuts, target, packed)
     matrices_mapped = {
         name: mapped(name, network, target, cuts[name], encodings[name], layers, ranges, tiles[name]) for name in cuts
     }
@@ -147,23 +150,39 @@ def full_scales(
     return [float(value) or largest for value in reach.flatten()], source
 
 
-def place(cuts: Table[str, Cuts], target: Target) -> dict[str, tuple[Tile, ...]]:
-    """One block in one crossbar, couplings in the network's order, column blocks within row blocks."""
-    tiles: dict[str, tuple[Tile, ...]] = {}
-    crossbar = 0
-    for name, cutting in cuts.items():
-        blocks_of_matrix = [(rows, columns) for rows in cutting.lowering.row_spans for columns in cutting.column_spans]
-        tiles[name] = tuple(
-            Tile(crossbar + number, rows, columns) for number, (rows, columns) in enumerate(blocks_of_matrix)
-        )
-        crossbar += len(blocks_of_matrix)
+def place(cuts: Table[str, Cuts], target: Target, packed: bool) -> dict[str, tuple[Tile, ...]]:
+    """Blocks to crossbars, column blocks within row blocks; crossbars are numbered as the couplings meet them.
+
+    Packed, blocks share crossbars where they fit side by side; else each has its own.
+    """
+    per_weight = devices_per_weight(target.cell)
+    blocks_of = {
+        name: [(rows, columns) for rows in cutting.lowering.row_spans for columns in cutting.column_spans]
+        for name, cutting in cuts.items()
+    }
+    every = [block for of_coupling in blocks_of.values() for block in of_coupling]
+    if packed:
+        sizes = [(rows[1] - rows[0], (columns[1] - columns[0]) * per_weight) for rows, columns in every]
+        places = pack(sizes, target.crossbar.rows, target.crossbar.columns)
+    else:
+        places = [Place(number, (0, 0)) for number in range(len(every))]
+    numbers: dict[int, int] = {}
+    for there in places:
+        numbers.setdefault(there.crossbar, len(numbers))
     available = target.chip.crossbars
-    if available is not None and crossbar > available:
+    if available is not None and len(numbers) > available:
         raise InputError(
-            f"target {target.name}: chip.crossbars is {available} but the network needs {crossbar} of "
+            f"target {target.name}: chip.crossbars is {available} but the network needs {len(numbers)} of "
             f"{target.crossbar.rows}x{target.crossbar.columns}"
         )
-    return tiles
+    left = iter(places)
+    return {
+        name: tuple(
+            Tile(numbers[there.crossbar], rows, columns, at=there.at)
+            for (rows, columns), there in zip(of_coupling, left, strict=False)
+        )
+        for name, of_coupling in blocks_of.items()
+    }
 
 
 def encode(
@@ -173,7 +192,7 @@ def encode(
     target: Target,
 ) -> Tensor:
     """Conductances of every crossbar in siemens, [crossbars, rows, columns]; unused devices are at g_min."""
-    count = sum(len(of_coupling) for of_coupling in tiles.values())
+    count = 1 + max(tile.crossbar for of_coupling in tiles.values() for tile in of_coupling)
     conductances = torch.full(
         (count, target.crossbar.rows, target.crossbar.columns), target.device.g_min_siemens, dtype=torch.float32
     )

@@ -77,10 +77,7 @@ class Mapping:
         )
 
     def matrix_of(self, name: str, crossbars: Tensor) -> Tensor:
-        """Gather a coupling's devices out of crossbars: [crossbars, rows, columns] -> [rows, columns * devices].
-
-        ``crossbars`` holds the coupling's own arrays only, in the order of its tiles.
-        """
+        """Gather a coupling's devices out of all crossbars: [crossbars, rows, columns] -> [rows, columns * devices]."""
         return self.matrices[name].gather(crossbars, self.encoding(name).devices_per_weight)
 
     def save(self, directory: str | Path) -> None:

@@ -68,12 +68,12 @@ class MappedMatrix:
     tiles: tuple[Tile, ...]
 
     def gather(self, crossbars: Tensor, devices_per_weight: int) -> Tensor:
-        """Devices out of the coupling's own crossbars: [tiles, rows, columns] -> [rows, columns * devices]."""
+        """The coupling's devices out of all crossbars: [crossbars, rows, columns] -> [rows, columns * devices]."""
         gathered = crossbars.new_empty(self.lowering.rows, self.lowering.columns * devices_per_weight)
-        for number, tile in enumerate(self.tiles):
+        for tile in self.tiles:
             (r0, r1), (c0, c1), (top, left) = tile.rows, tile.columns, tile.at
             first, last = c0 * devices_per_weight, c1 * devices_per_weight
-            gathered[r0:r1, first:last] = crossbars[number, top : top + r1 - r0, left : left + last - first]
+            gathered[r0:r1, first:last] = crossbars[tile.crossbar, top : top + r1 - r0, left : left + last - first]
         return gathered
 
     @property

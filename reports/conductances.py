@@ -43,8 +43,7 @@ def distributions(mapping: Mapping) -> list[Distribution]:
 
 
 def distribution(mapping: Mapping, name: str) -> Distribution:
-    own = mapping.conductances[[tile.crossbar for tile in mapping.matrices[name].tiles]]
-    values = mapping.matrix_of(name, own).flatten() * MICROSIEMENS
+    values = mapping.matrix_of(name, mapping.conductances).flatten() * MICROSIEMENS
     device = mapping.target.device
     g_min, g_max = device.g_min_siemens * MICROSIEMENS, device.g_max_siemens * MICROSIEMENS
     low, high = min(g_min, float(values.min())), max(g_max, float(values.max()))

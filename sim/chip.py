@@ -16,7 +16,7 @@ from mapping.hardware import Direction
 from sim.array import Array
 from sim.converters import state_codes
 from sim.coupling import MappedCoupling
-from sim.fabrication import Fabrication, Streams, build_array
+from sim.fabrication import Fabrication, Streams, build_array, make_crossbars
 from sim.read_path import Conversions
 from sim.wire_solver import WireSolver
 
@@ -165,7 +165,7 @@ def fabricate(
     """Program every coupling's crossbars on every chip, by coupling name."""
     arrays: dict[str, list[Array]] = {name: [] for name in mapping.matrices}
     for own, solver in zip(streams, solvers, strict=True):
-        draws = own.start()
+        crossbars = make_crossbars(mapping, age_s, own.start(), solver, fabrication)
         for name in mapping.matrices:
-            arrays[name].append(build_array(mapping, name, age_s, draws, solver, fabrication))
+            arrays[name].append(build_array(mapping, name, crossbars, own.reads))
     return arrays

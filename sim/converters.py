@@ -94,28 +94,41 @@ def build_driver(target: Target, dac: Dac, scale: LayerScale) -> Driver:
     return Driver(dac, codes, lambda drive: (drive / knee).sinh_().mul_(knee))
 
 
+@dataclass(frozen=True)
+class ChannelErrors:
+    """Mismatch of ADC channels: gains as factors and offsets in steps, of one shape."""
+
+    gains: Tensor
+    offsets: Tensor
+
+    @classmethod
+    def draw(cls, adc: Adc, shape: tuple[int, int], generator: torch.Generator) -> ChannelErrors:
+        """Normal errors of ``shape`` channels; what has no spread draws nothing."""
+        gains, offsets = torch.ones(shape), torch.zeros(shape)
+        if adc.gain_sigma:
+            gains += adc.gain_sigma * torch.randn(shape, generator=generator)
+        if adc.offset_sigma_lsb:
+            offsets += adc.offset_sigma_lsb * torch.randn(shape, generator=generator)
+        return cls(gains, offsets)
+
+
 def build_digitiser(
-    adc: Adc, full_scales: Tensor, sensed_spans: list[int], slices: int, generator: torch.Generator
+    adc: Adc, full_scales: Tensor, sensed_spans: list[int], slices: int, errors: ChannelErrors
 ) -> Digitiser | None:
-    """The converters of one direction, with each channel's own errors; None if they are ideal.
+    """The converters of one direction; None if they are ideal.
 
     Args:
         full_scales: [driven spans, sensed spans] of the tiles.
         sensed_spans: lines in each sensed span.
         slices: channels that sense each of those lines.
-        generator: draws gains and offsets.
+        errors: [driven spans, channels].
     """
     if adc.bits is None:
         return None
     codes = Codes.for_range(1.0, adc.bits, signed=True)
     lines = torch.tensor(sensed_spans) * slices
     steps = full_scales.repeat_interleave(lines, dim=1) / codes.high
-    gains, offsets = torch.ones_like(steps), torch.zeros_like(steps)
-    if adc.gain_sigma:
-        gains += adc.gain_sigma * torch.randn(steps.shape, generator=generator)
-    if adc.offset_sigma_lsb:
-        offsets += adc.offset_sigma_lsb * torch.randn(steps.shape, generator=generator)
-    return Digitiser(codes, steps, gains, offsets, adc.noise_lsb)
+    return Digitiser(codes, steps, errors.gains, errors.offsets, adc.noise_lsb)
 
 
 def state_codes(bits: int | None, clip: tuple[float, float], scale: LayerScale) -> Codes | None:

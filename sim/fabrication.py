@@ -1,4 +1,4 @@
-"""Making one coupling's arrays: program devices, let them age, solve their wires, attach converters."""
+"""A chip: program crossbars, let them age, solve wires, draw converters, give each coupling its part."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mapping.encoding import Encoding
 from mapping.hardware import Direction
 from mapping.plan import LayerScale, MappedMatrix
 from sim.array import Array, Periphery
-from sim.converters import build_digitiser, build_driver
+from sim.converters import ChannelErrors, build_digitiser, build_driver
 from sim.devices import DeviceModel
 from sim.gaussian import NoiseStream
 from sim.parts import Lines
@@ -73,38 +73,63 @@ def whole(sequence: np.random.SeedSequence) -> int:
     return int(sequence.generate_state(1, np.uint64)[0] >> np.uint64(1))
 
 
-def build_array(
-    mapping: Mapping, name: str, age_s: float, draws: Draws, solver: WireSolver, fabrication: Fabrication
-) -> Array:
-    """Program one coupling's crossbars, unused devices included, and let them age."""
-    matrix, target = mapping.matrices[name], mapping.target
+@dataclass(frozen=True)
+class Crossbars:
+    """All crossbars of one chip as they are at an age.
+
+    Attributes:
+        seen: what terminals see of them, by direction.
+        higher: powers and coefficients (A/V^power) of currents beyond Ohm's law.
+        errors: of the ADCs at every line that a direction senses.
+    """
+
+    seen: dict[Direction, Seen]
+    higher: list[tuple[int, Tensor]]
+    errors: dict[Direction, ChannelErrors]
+
+
+def make_crossbars(
+    mapping: Mapping, age_s: float, draws: Draws, solver: WireSolver, fabrication: Fabrication
+) -> Crossbars:
+    """Program a chip's crossbars, unused devices included, let them age, solve their wires, give them converters."""
+    target = mapping.target
     model = DeviceModel(target.device)
-    programmed = model.program(mapping.conductances[[tile.crossbar for tile in matrix.tiles]], draws.devices)
+    programmed = model.program(mapping.conductances, draws.devices)
     fabrication.devices += programmed.conductance.numel()
     fabrication.writes += programmed.attempts * programmed.conductance.numel()
     fabrication.failed += programmed.failed
     conductance = model.age(programmed.conductance, age_s, draws.devices)
     conductance = model.stick_(conductance, draws.devices)
     sigma = None if target.read.noise == "off" else model.read_sigma(conductance, age_s, target.read.time_s)
+    seen = solver.solve(conductance, None if sigma is None else sigma.square())
+    sensed: dict[Direction, int] = {"forward": target.crossbar.columns, "transposed": target.crossbar.rows}
+    errors = {
+        way: ChannelErrors.draw(target.adc_of(way), (len(conductance), sensed[way]), draws.periphery) for way in sensed
+    }
+    return Crossbars(seen, model.current_terms(conductance), errors)
+
+
+def build_array(mapping: Mapping, name: str, crossbars: Crossbars, reads: NoiseStream) -> Array:
+    """One coupling's part of a chip's crossbars."""
+    matrix, target, encoding = mapping.matrices[name], mapping.target, mapping.encoding(name)
     scales = dict(zip(DIRECTIONS, converter_scales(mapping.network, mapping.layers, name), strict=True))
-    seen = solver.solve(name, conductance, None if sigma is None else sigma.square())
-    terms = model.current_terms(conductance)
-    encoding = mapping.encoding(name)
     lines: dict[Direction, Lines] = {}
     for direction in DIRECTIONS:
-        volt_per_state = target.dac_of(direction).full_scale_volt / scales[direction].full_scale
-        if direction == "transposed" and target.wires.ideal and not terms:
+        if direction == "transposed" and target.wires.ideal and not crossbars.higher:
             lines[direction] = lines["forward"]  # both directions see the devices themselves
             continue
-        higher = tuple((power, mapping.matrix_of(name, c) * volt_per_state ** (power - 1)) for power, c in terms)
-        lines[direction] = gathered_lines(matrix, encoding, direction, seen[direction], higher)
+        volt_per_state = target.dac_of(direction).full_scale_volt / scales[direction].full_scale
+        higher = tuple(
+            (power, mapping.matrix_of(name, c) * volt_per_state ** (power - 1)) for power, c in crossbars.higher
+        )
+        lines[direction] = gathered_lines(matrix, encoding, direction, crossbars.seen[direction], higher)
     return Array(
         matrix.lowering,
         matrix.column_spans,
         encoding,
         lines,
-        {direction: periphery(mapping, matrix, direction, scales[direction], draws) for direction in DIRECTIONS},
-        draws.reads,
+        {way: periphery(mapping, matrix, way, scales[way], crossbars.errors[way]) for way in DIRECTIONS},
+        reads,
         target.read.average,
         target.read.noise == "phase",
     )
@@ -125,7 +150,7 @@ def gathered_lines(
             torch.stack([matrix.gather(term, per_weight) for term in values.unbind(1)])
             for values in (seen.noise.linear, seen.noise.cross)
         )
-        wire_noise = WireNoiseLines(linear, cross, gathered_gram(matrix, per_weight, direction, seen.noise.gram))
+        wire_noise = WireNoiseLines(linear, cross, gathered_lines_of(matrix, per_weight, direction, seen.noise.gram))
     return Lines(
         matrix.gather(seen.conductance, per_weight),
         None if seen.squared is None else matrix.gather(seen.squared, per_weight),
@@ -134,33 +159,44 @@ def gathered_lines(
     )
 
 
-def gathered_gram(matrix: MappedMatrix, per_weight: int, direction: Direction, gram: Tensor) -> Tensor:
-    """[crossbars, terms, terms, lines] -> [spans of driven lines, terms, terms, the coupling's lines]."""
+def gathered_lines_of(
+    matrix: MappedMatrix, per_weight: int, direction: Direction, values: Tensor, every: int = 1
+) -> Tensor:
+    """Values of sensed lines, a bank for each span of driven ones: [crossbars, ..., lines] -> [spans, ..., lines].
+
+    ``every``: of so many neighbouring columns the first speaks for all (those of a pair share a converter).
+    """
     columns = len(matrix.column_spans)
     spans: dict[int, list[Tensor]] = {}
     for number, tile in enumerate(matrix.tiles):
         if direction == "forward":
             count, start, driven = (tile.columns[1] - tile.columns[0]) * per_weight, tile.at[1], number // columns
+            here = slice(start, start + count, every)
         else:
             count, start, driven = tile.rows[1] - tile.rows[0], tile.at[0], number % columns
-        spans.setdefault(driven, []).append(gram[number, :, :, start : start + count])
+            here = slice(start, start + count)
+        spans.setdefault(driven, []).append(values[tile.crossbar, ..., here])
     return torch.stack([torch.cat(of_span, dim=-1) for of_span in spans.values()])
 
 
 def periphery(
-    mapping: Mapping, matrix: MappedMatrix, direction: Direction, scale: LayerScale, draws: Draws
+    mapping: Mapping, matrix: MappedMatrix, direction: Direction, scale: LayerScale, errors: ChannelErrors
 ) -> Periphery:
     """Converters of one coupling in one direction."""
-    target, slices = mapping.target, mapping.encoding(matrix.name).slices
+    target, encoding = mapping.target, mapping.encoding(matrix.name)
     forward = direction == "forward"
     own = [tile.forward_full_scale if forward else tile.transposed_full_scale for tile in matrix.tiles]
     full_scales = torch.tensor(own).view(len(matrix.lowering.row_spans), len(matrix.column_spans))
     sensed = matrix.column_spans if forward else matrix.lowering.row_spans
+    gains, offsets = (
+        gathered_lines_of(matrix, encoding.devices_per_weight, direction, values, encoding.devices_per_slice)
+        for values in (errors.gains, errors.offsets)
+    )
     digitiser = build_digitiser(
         target.adc_of(direction),
         full_scales if forward else full_scales.T,
         [last - first for first, last in sensed],
-        slices if forward else 1,
-        draws.periphery,
+        encoding.slices if forward else 1,
+        ChannelErrors(gains, offsets),
     )
     return Periphery(build_driver(target, target.dac_of(direction), scale), digitiser)

@@ -62,33 +62,32 @@ class WireSolver:
         self, wires: Wires, folder: Path | None = None, on_solved: Callable[[int], None] | None = None
     ) -> None:
         self.wires, self.folder, self.on_solved = wires, folder, on_solved
-        self.kept: dict[str, Solution] = {}
+        self.kept: Solution | None = None
         self.bound = 0.0
 
-    def solve(self, name: str, conductance: Tensor, squared: Tensor | None) -> dict[Direction, Seen]:
-        """What both directions see of a coupling's crossbars.
+    def solve(self, conductance: Tensor, squared: Tensor | None) -> dict[Direction, Seen]:
+        """What both directions see of a chip's crossbars.
 
         A solution is kept for as long as no device has moved by more than ``wires.keep_within`` of its conductance
         since it was found.
 
         Args:
-            name: the coupling's.
             conductance: [crossbars, rows, columns] siemens.
             squared: variance of their read noise in siemens^2, or None.
         """
         if self.wires.ideal:
             return {"forward": Seen(conductance, squared), "transposed": Seen(conductance, squared)}
-        kept = self.kept.get(name)
+        kept = self.kept
         if kept is None or (squared is None) != (kept.squared is None):
-            return self.solve_anew(name, conductance, squared)
+            return self.solve_anew(conductance, squared)
         bound, moved = change_bound(kept.conductance, conductance)
         if float(moved.max()) > self.wires.keep_within:
-            return self.solve_anew(name, conductance, squared)
+            return self.solve_anew(conductance, squared)
         norm = kept.seen["forward"].conductance.norm().clamp(min=1e-30)
         self.bound = max(self.bound, float(bound.norm() / norm))
         return kept.seen
 
-    def solve_anew(self, name: str, conductance: Tensor, squared: Tensor | None) -> dict[Direction, Seen]:
+    def solve_anew(self, conductance: Tensor, squared: Tensor | None) -> dict[Direction, Seen]:
         path = None if self.folder is None else self.folder / f"{self.key(conductance, squared)}.safetensors"
         seen = None if path is None else read(path)
         if seen is None:
@@ -97,7 +96,7 @@ class WireSolver:
                 write(path, seen)
         elif self.on_solved is not None:
             self.on_solved(len(conductance) * solves(self.wires, squared is not None))
-        self.kept[name] = Solution(conductance.clone(), squared, seen)
+        self.kept = Solution(conductance.clone(), squared, seen)
         return seen
 
     def computed(self, conductance: Tensor, squared: Tensor | None) -> dict[Direction, Seen]:

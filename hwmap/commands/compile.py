@@ -30,6 +30,7 @@ def execute(
     calibrate: str | None,
     data_dir: Path | None,
     activation: str | None,
+    packed: bool = True,
 ) -> tuple[dict[str, Any], Table]:
     """Compile and write the directory; the result and a table of it."""
     start = time.perf_counter()
@@ -44,7 +45,7 @@ def execute(
             count = min(CALIBRATION_IMAGES, len(chosen))
             data = chosen.batch(torch.arange(count))[0]
             task = bar.add_task("calibrating", total=count)
-        mapping = compile(network, hardware, data, lambda count: bar.advance(task, count))
+        mapping = compile(network, hardware, data, lambda count: bar.advance(task, count), packed)
     mapping.save(output)
     result = {
         "crossbars": mapping.crossbars,

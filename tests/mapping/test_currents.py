@@ -16,7 +16,7 @@ def test_an_adc_full_scale_in_amperes_is_the_current_of_that_partial_sum() -> No
     matrix, scale = mapping.matrices[name], mapping.layers["input"]
     drive = torch.rand(16) * scale.full_scale
     volts = drive / scale.full_scale * mapping.target.dac.full_scale_volt
-    devices = mapping.matrix_of(name, mapping.conductances[[tile.crossbar for tile in matrix.tiles]])
+    devices = mapping.matrix_of(name, mapping.conductances)
     amperes = volts @ (devices[:, 0::2] - devices[:, 1::2])
     partial_sums = drive @ network.coupling(name).effective_weight().T
     full_scale_ampere = mapping.adc_full_scales_ampere(name)[0]

@@ -16,7 +16,7 @@ from mapping.encoding import Differential, Encoding, encoding_for
 from mapping.hardware import Adc, Cell, Dac
 from mapping.lowering import ConvLowering, Lowering, Span, lower, spans
 from sim.array import Array, Periphery
-from sim.converters import Digitiser, Driver, build_digitiser
+from sim.converters import ChannelErrors, Digitiser, Driver, build_digitiser
 from sim.gaussian import NoiseStream
 from sim.parts import Lines
 from tests.mapping.graphs import convolutions, dense_couplings, ideal_target
@@ -188,8 +188,10 @@ def build(coupling: Coupling, setup: Setup) -> tuple[Array, Reference]:
         tiles *= torch.rand(tiles.shape, generator=generator) + 0.5
     widths = [last - first for first, last in column_spans]
     heights = [last - first for first, last in low.row_spans]
-    there = build_digitiser(adc, tiles, widths, encoding.slices, generator)
-    back = build_digitiser(adc, tiles.T, heights, 1, generator)
+    channels = low.columns * encoding.slices
+    errors = ChannelErrors.draw(adc, (len(heights), channels), generator)
+    there = build_digitiser(adc, tiles, widths, encoding.slices, errors)
+    back = build_digitiser(adc, tiles.T, heights, 1, ChannelErrors.draw(adc, (len(widths), low.rows), generator))
     assert there is not None
     assert back is not None
     dac = Dac(bits=setup.dac_bits, input=setup.dac_input, bow_lsb=setup.bow_lsb)  # type: ignore[arg-type]

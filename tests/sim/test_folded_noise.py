@@ -18,7 +18,7 @@ from mapping.hardware import Adc, Cell, Dac, Direction, Wires
 from mapping.lowering import ConvLowering, Lowering, lower, spans
 from mapping.plan import MappedMatrix, Tile
 from sim.array import Array, Periphery
-from sim.converters import Driver, build_digitiser
+from sim.converters import ChannelErrors, Driver, build_digitiser
 from sim.fabrication import Lines, gathered_lines
 from sim.gaussian import NoiseStream
 from sim.wire_solver import WireSolver
@@ -153,7 +153,7 @@ def test_reads_behind_wires(cell: Cell, direction: Direction, converted: bool) -
     for number, (first, last) in enumerate(case.low.row_spans):
         crossbars[number, : last - first] = case.conductance[first:last]
         variance[number, : last - first] = case.sigma[first:last].square()
-    seen = WireSolver(WIRES).solve("c", crossbars, variance)
+    seen = WireSolver(WIRES).solve(crossbars, variance)
     lines = {way: gathered_lines(matrix, case.encoding, way, seen[way], ()) for way in ("forward", "transposed")}
     loss = 1 - lines["forward"].conductance.norm() / case.conductance.norm()
     assert 0.1 < loss < 0.5
@@ -163,7 +163,9 @@ def test_reads_behind_wires(cell: Cell, direction: Direction, converted: bool) -
         spans_sensed = [columns] if direction == "forward" else [last - first for first, last in case.low.row_spans]
         driven = len(case.low.row_spans) if direction == "forward" else 1
         full = torch.full((driven, len(spans_sensed)), step * 2047)
-        digitiser = build_digitiser(Adc(bits=12), full, spans_sensed, 1, torch.Generator())
+        adc = Adc(bits=12)
+        errors = ChannelErrors.draw(adc, (driven, sum(spans_sensed)), torch.Generator())
+        digitiser = build_digitiser(adc, full, spans_sensed, 1, errors)
     periphery = {way: Periphery(Driver(Dac(), None), digitiser if way == direction else None) for way in lines}
     stream = NoiseStream(np.random.SeedSequence(5))
     array = Array(case.low, ((0, columns),), case.encoding, lines, periphery, stream)  # type: ignore[arg-type]
@@ -211,7 +213,9 @@ def test_averaged_conversions_have_their_share_of_the_variance() -> None:
 
 def test_amplifier_noise_is_in_steps_of_the_converter() -> None:
     case = noisy(Dense((6,), (4,)), Cell())
-    digitiser = build_digitiser(Adc(bits=10, noise_lsb=3.0), torch.full((2, 1), 20.0), [4], 1, torch.Generator())
+    adc = Adc(bits=10, noise_lsb=3.0)
+    errors = ChannelErrors.draw(adc, (2, 4), torch.Generator())
+    digitiser = build_digitiser(adc, torch.full((2, 1), 20.0), [4], 1, errors)
     periphery: dict[Direction, Periphery] = {"forward": Periphery(IDEAL.driver, digitiser), "transposed": IDEAL}
     quiet = Lines(case.conductance)
     array = Array(
