@@ -110,7 +110,7 @@ def evaluate(
 @app.command()
 def compile(
     model: Annotated[Path, typer.Argument(help="Model file (.pt or .safetensors).")],
-    output: Annotated[Path, typer.Option("-o", "--output", help="Directory to write.")],
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Directory to write.")] = None,
     crossbar: Annotated[str | None, typer.Option(help="Rows x columns of a crossbar, as 128x128.")] = None,
     target: Annotated[str, typer.Option(help="Target preset or YAML file.")] = "rram-hfo2",
     settings: Annotated[list[str] | None, typer.Option("--set", help="Change a target key: key.key=value.")] = None,
@@ -118,15 +118,19 @@ def compile(
     data_dir: DataDir = None,
     activation: Activation = None,
     pack: Annotated[bool, typer.Option(help="Let small blocks share crossbars.")] = True,
+    explain: Annotated[bool, typer.Option("--explain", help="Say what each pass of the compiler did.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Write nothing.")] = False,
     as_json: Json = False,
 ) -> None:
     """Map a model to crossbars."""
     from hwmap.commands import compile as command
     from hwmap.console import print_result
 
-    result, table = command.execute(
-        model, output, crossbar, target, settings or [], calibrate, data_dir, activation, pack
+    result, table, passes = command.execute(
+        model, output, crossbar, target, settings or [], calibrate, data_dir, activation, pack, dry_run
     )
+    if explain and not as_json:
+        print_result(result, passes, as_json=False)
     print_result(result, table, as_json)
 
 
@@ -167,6 +171,14 @@ def demo(
     from hwmap.commands import demo as command
 
     command.run(output, seed, as_json)
+
+
+@targets.command("schema")
+def target_schema() -> None:
+    """JSON schema of target files, for editors and checkers."""
+    from hwmap.commands import target as command
+
+    command.schema()
 
 
 @targets.command("list")

@@ -25,7 +25,7 @@ def run(output: Path, seed: int, as_json: bool) -> None:
     model = output / "model.pt"
     trained, trained_table = train_command.execute(recipe(model, seed))
     say("2/4 compiling it for 128x128 crossbars of HfO2 RRAM")
-    compiled, compiled_table = compile_command.execute(
+    compiled, compiled_table, _ = compile_command.execute(
         model, output, "128x128", "rram-hfo2", [], "digits", data_dir=None, activation=None
     )
     say(f"3/4 simulating {CHIPS} chips, fresh and a day old")

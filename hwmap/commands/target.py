@@ -37,6 +37,11 @@ def list_presets(as_json: bool) -> None:
         say(f"update laws of devices: {', '.join(result['updates'])}")
 
 
+def schema() -> None:
+    """Print the schema; references to presets by name (device, update) are resolved before it applies."""
+    stdout.print_json(data=Target.model_json_schema())
+
+
 def show(name: str, as_json: bool) -> None:
     from reports.parameters import parameters
 

@@ -105,6 +105,10 @@ def test_weights_that_are_not_finite_are_refused(compile_into: Any, tmp_path: Pa
     nothing_written(tmp_path)
 
 
+def test_compiling_without_a_directory_asks_for_one(hwmap: Any, model: Path, tmp_path: Path) -> None:
+    refused(hwmap("compile", model, cwd=tmp_path), "-o", "--dry-run")
+
+
 def test_an_unknown_target_key_is_named_with_its_line(compile_into: Any, tmp_path: Path, model: Path) -> None:
     (tmp_path / "mine.yaml").write_text(
         "name: mine\ncrossbar: {rows: 8, columns: 8}\ndevice: ideal\nadc:\n  bits: 8\n  bitz: 9\n"

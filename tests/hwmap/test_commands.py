@@ -89,6 +89,27 @@ def test_simulating_reports_its_keys_and_repeats(folder: Path, compiled: dict[st
     assert (first["samples"], first["seed"], first["age_s"]) == (60, 5, 0.0)
 
 
+def test_a_dry_run_says_what_passes_did_and_writes_nothing(folder: Path, trained: dict[str, Any]) -> None:
+    before = sorted(folder.rglob("*"))
+    arguments = ("compile", folder / "model.pt", "--crossbar", "64x64", "--dry-run")
+    packed, alone = as_json(*arguments), as_json(*arguments, "--no-pack")
+    assert packed["directory"] is None
+    assert packed["crossbars"] <= alone["crossbars"] == alone["tiles"] == packed["tiles"]
+    assert packed["utilization"] >= alone["utilization"]
+    assert list(packed["passes"]) == ["check", "lower", "scale", "calibrate", "place", "pack", "encode", "schedule"]
+    assert f"{packed['tiles']} blocks" in packed["passes"]["place"]
+    shown = run(*arguments, "--explain").stdout
+    assert "what each pass did" in shown
+    assert "nothing written" in shown
+    assert sorted(folder.rglob("*")) == before
+
+
+def test_the_schema_of_targets_is_json_schema() -> None:
+    schema = json.loads(run("target", "schema").stdout)
+    assert {"crossbar", "device", "cell", "wires", "adc"} <= set(schema["properties"])
+    assert schema["additionalProperties"] is False
+
+
 def test_the_report_shows_what_was_simulated(folder: Path, compiled: dict[str, Any]) -> None:
     result = as_json("simulate", folder / "out", "--data", "digits", "--samples", "50", "--age", "3600")
     path = Path(as_json("report", folder / "out")["report"])
