@@ -17,6 +17,8 @@ app = typer.Typer(
 )
 targets = typer.Typer(help="Hardware targets: list, show, check.", no_args_is_help=True)
 app.add_typer(targets, name="target")
+maps = typer.Typer(help="Compiled directories: diff.", no_args_is_help=True)
+app.add_typer(maps, name="map")
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 Data = Annotated[str, typer.Option(help="Data set: digits, fashion-mnist, mnist, kmnist, cifar10, cifar100 or images.")]
@@ -203,6 +205,18 @@ def target_check(name: TargetName, as_json: Json = False) -> None:
     from hwmap.commands import target as command
 
     command.check(name, as_json)
+
+
+@maps.command("diff")
+def map_diff(
+    one: Annotated[Path, typer.Argument(help="What hwmap compile wrote.")],
+    other: Annotated[Path, typer.Argument(help="What it wrote another time.")],
+    as_json: Json = False,
+) -> None:
+    """Compare two compiled directories: target, ranges, places, conductances."""
+    from hwmap.commands import map as command
+
+    command.diff(one, other, as_json)
 
 
 def main() -> None:

@@ -104,6 +104,20 @@ def test_a_dry_run_says_what_passes_did_and_writes_nothing(folder: Path, trained
     assert sorted(folder.rglob("*")) == before
 
 
+def test_two_compilations_are_compared(folder: Path, compiled: dict[str, Any]) -> None:
+    again, changed = folder / "again", folder / "changed"
+    same = ("compile", folder / "model.pt", "--crossbar", "64x64", "--calibrate", "digits")
+    run(*same, "-o", again)
+    assert as_json("map", "diff", folder / "out", again) == {"same": True, "differences": []}
+    run(*same, "--set", "device.g_max_siemens=30e-6", "--no-pack", "-o", changed)
+    result = as_json("map", "diff", folder / "out", changed)
+    found = {entry["what"]: (entry["one"], entry["other"]) for entry in result["differences"]}
+    assert result["same"] is False
+    assert found["target: device.g_max_siemens"] == ("4e-05", "3e-05")
+    assert any(what.endswith("weight per siemens") for what in found)
+    assert "conductances" in found
+
+
 def test_the_schema_of_targets_is_json_schema() -> None:
     schema = json.loads(run("target", "schema").stdout)
     assert {"crossbar", "device", "cell", "wires", "adc"} <= set(schema["properties"])
