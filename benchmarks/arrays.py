@@ -59,10 +59,9 @@ from torch import Tensor, nn
 import sim
 from eqprop import Conv2d, Coupling, Dense, Edge, EnergyNetwork, Layer, SquaredError
 from mapping import Target, compile
-from mapping.hardware import Direction
+from mapping.hardware import DIRECTIONS
 from sim.wires import effective_conductance
 
-DIRECTIONS: tuple[Direction, Direction] = ("forward", "transposed")
 IN_REACH = 0.9999  # share of partial sums that ADCs resolve
 SLOW_MS, SLOW_REPEATS = 1000.0, 3
 WIRE_OHM, VECTORS = 1.0, 64

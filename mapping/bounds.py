@@ -35,18 +35,17 @@ def layer_scale(network: EnergyNetwork, name: str, ranges: Ranges | None) -> Lay
     return LayerScale(bound, low < 0.0, f"stated bound {bound:g}")
 
 
-def partial_sum_bounds(sensed: Tensor, cuts: Cuts, direction: Direction, scale: LayerScale) -> Tensor:
+def partial_sum_bounds(cuts: Cuts, direction: Direction, scale: LayerScale) -> Tensor:
     """The largest |partial sum| that drives within ``scale`` can cause in each tile: nothing ever clips.
 
     Args:
-        sensed: [rows, columns * slices] in weight units.
-        cuts: rows, columns and slices of the tiles.
+        cuts: what tiles sense, and their rows, columns and slices.
 
     Returns:
         [row spans, column spans].
     """
-    apart = sensed.view(len(sensed), -1, cuts.slices)
-    bounds = sensed.new_zeros(len(cuts.lowering.row_spans), len(cuts.column_spans))
+    apart = cuts.sensed.unflatten(1, (-1, cuts.slices))
+    bounds = apart.new_zeros(len(cuts.lowering.row_spans), len(cuts.column_spans))
     driven_axis = 0 if direction == "forward" else 1
     for number, rows in enumerate(cuts.lowering.row_spans):
         for place, columns in enumerate(cuts.column_spans):

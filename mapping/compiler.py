@@ -142,7 +142,7 @@ def full_scales(
     if ranges is not None and measured is not None and float(measured.max()) > 0.0:
         reach, source = measured, f"calibration on {ranges.samples} images"
     else:
-        reach = partial_sum_bounds(cuts.sensed, cuts, direction, driven)
+        reach = partial_sum_bounds(cuts, direction, driven)
         source = BOUND_SOURCE
     largest = float(reach.max()) or 1.0
     if adc.range == "coupling":

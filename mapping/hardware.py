@@ -10,6 +10,8 @@ from mapping.arithmetic import EXACT_FLOAT32_BITS
 from mapping.device import NotNegative, Positive, Strict
 
 Direction = Literal["forward", "transposed"]
+DIRECTIONS: tuple[Direction, Direction] = ("forward", "transposed")
+End = Literal["near", "far"]
 Count = Annotated[int, Field(ge=1)]
 ConverterBits = Annotated[int, Field(ge=2, le=16)]
 
@@ -70,8 +72,8 @@ class Wires(Strict):
     column_resistance_ohm: NotNegative = 0.0
     driver_resistance_ohm: NotNegative = 0.0
     sense_resistance_ohm: NotNegative = 0.0
-    transposed_driven_end: Literal["near", "far"] = "near"
-    transposed_sensed_end: Literal["near", "far"] = "near"
+    transposed_driven_end: End = "near"
+    transposed_sensed_end: End = "near"
     keep_within: NotNegative = 0.01
 
     @property

@@ -49,10 +49,12 @@ class Array:
     stream: NoiseStream
     average: int = 1
     frozen: bool = False
+    counted: dict[Direction, Conversions] = field(init=False)
     rows_read: ReadPath = field(init=False)
     columns_read: ReadPath = field(init=False)
 
     def __post_init__(self) -> None:
+        self.counted = {"forward": Conversions(), "transposed": Conversions()}
         self.build(self.lines)
         if not self.frozen:  # the operands carry the noise from here on
             self.lines = {
@@ -92,6 +94,7 @@ class Array:
             lowering.shapes[1],
             self.stream,
             self.average,
+            self.counted["forward"],
         )
         self.columns_read = ReadPath(
             back.driver,
@@ -104,6 +107,7 @@ class Array:
             lowering.shapes[0],
             self.stream,
             self.average,
+            self.counted["transposed"],
         )
 
     def forward(self, pre: Tensor) -> Tensor:
@@ -132,7 +136,7 @@ class Array:
 
     def conversions(self, direction: Direction) -> Conversions:
         """Conversions made in one direction so far."""
-        return self.rows_read.conversions if direction == "forward" else self.columns_read.conversions
+        return self.counted[direction]
 
     @property
     def nbytes(self) -> int:

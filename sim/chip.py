@@ -12,13 +12,14 @@ from torch import Tensor
 from eqprop import EnergyNetwork
 from eqprop.dynamics import Equilibrium
 from mapping import Mapping
-from mapping.hardware import Direction
+from mapping.hardware import DIRECTIONS, Direction
 from sim.array import Array
 from sim.converters import state_codes
 from sim.coupling import MappedCoupling
 from sim.fabrication import Fabrication, Streams, build_array, make_crossbars
 from sim.read_path import Conversions
 from sim.wire_solver import WireSolver
+from sim.wires import asymmetry
 
 STATES_AT_ONCE = 8  # tensors as large as all states that a sweep holds: states, drives, reads and their copies
 
@@ -127,8 +128,7 @@ class Chip(EnergyNetwork):
         """|W_forward - W_transposed| / |W_forward| of a coupling (Frobenius norms), the largest of the chips."""
         worst = 0.0
         for array in self.mapped(name).arrays:
-            forward, transposed = (array.effective_weight(direction) for direction in ("forward", "transposed"))
-            worst = max(worst, float((forward - transposed).norm() / forward.norm().clamp(min=1e-30)))
+            worst = max(worst, asymmetry(*(array.effective_weight(direction) for direction in DIRECTIONS)))
         return worst
 
     @torch.no_grad()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -77,7 +78,7 @@ class Digitiser:
     offsets: Tensor
     noise_lsb: float
 
-    @property
+    @cached_property
     def one_step(self) -> float | None:
         """The step, if all channels share one."""
         first = float(self.steps.flatten()[0])

@@ -11,17 +11,15 @@ from torch import Tensor
 from mapping import Mapping
 from mapping.bounds import converter_scales
 from mapping.encoding import Encoding
-from mapping.hardware import Direction
+from mapping.hardware import DIRECTIONS, Direction
 from mapping.plan import LayerScale, MappedMatrix
 from sim.array import Array, Periphery
 from sim.converters import ChannelErrors, build_digitiser, build_driver
 from sim.devices import DeviceModel
-from sim.gaussian import NoiseStream
+from sim.gaussian import NoiseStream, whole
 from sim.parts import Lines
 from sim.wire_noise import WireNoiseLines
 from sim.wire_solver import Seen, WireSolver
-
-DIRECTIONS: tuple[Direction, Direction] = ("forward", "transposed")
 
 
 @dataclass
@@ -45,7 +43,6 @@ class Draws:
 
     devices: torch.Generator
     periphery: torch.Generator
-    reads: NoiseStream
 
 
 @dataclass(frozen=True)
@@ -64,13 +61,7 @@ class Streams:
 
     def start(self) -> Draws:
         """Streams from their beginning, but for the reads'."""
-        return Draws(
-            torch.Generator().manual_seed(self.devices), torch.Generator().manual_seed(self.periphery), self.reads
-        )
-
-
-def whole(sequence: np.random.SeedSequence) -> int:
-    return int(sequence.generate_state(1, np.uint64)[0] >> np.uint64(1))
+        return Draws(*(torch.Generator().manual_seed(seed) for seed in (self.devices, self.periphery)))
 
 
 @dataclass(frozen=True)

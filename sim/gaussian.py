@@ -14,6 +14,11 @@ from torch import Tensor
 TO_UNIT = (1.0 - 2.0**-24) * 2.0**-31
 
 
+def whole(sequence: np.random.SeedSequence) -> int:
+    """A seed for torch's generators, which take 63 bits."""
+    return int(sequence.generate_state(1, np.uint64)[0] >> np.uint64(1))
+
+
 class NoiseStream:
     """A stream of normal numbers of mean 0 and variance 1/2.
 
@@ -31,7 +36,7 @@ class NoiseStream:
             self.bits = np.random.SFC64(seed)
         else:
             self.generator = torch.Generator(self.device)
-            self.generator.manual_seed(int(seed.generate_state(1, np.uint64)[0] >> np.uint64(1)))
+            self.generator.manual_seed(whole(seed))
 
     def draw(self, count: int) -> Tensor:
         """``count`` numbers, float32."""

@@ -28,8 +28,8 @@ Sense = Callable[[Tensor, Tensor, Span, Tensor | None], Tensor]
 class Spread(Protocol):
     """Read noise of the devices behind a part."""
 
-    def spread(self, sense: Sense, drive: Tensor, squared: Tensor, span: Span) -> Tensor:
-        """Twice the variance of each sum: drive and its square -> [batch, lines, *positions]."""
+    def spread(self, sense: Sense, drive: Tensor, span: Span) -> Tensor:
+        """Twice the variance of each sum, [batch, lines, *positions]."""
         ...
 
     @property
@@ -46,9 +46,9 @@ class IndependentNoise:
 
     operand: Tensor
 
-    def spread(self, sense: Sense, drive: Tensor, squared: Tensor, span: Span) -> Tensor:
+    def spread(self, sense: Sense, drive: Tensor, span: Span) -> Tensor:
         """Twice the variance of each sum, [batch, lines, *positions]."""
-        return sense(self.operand, squared, span, None)
+        return sense(self.operand, drive.square(), span, None)
 
     @property
     def nbytes(self) -> int:
@@ -113,6 +113,7 @@ class ReadPath:
         answer_shape: of one image's answer.
         stream: this chip's read noise.
         average: conversions of each read that are averaged.
+        conversions: where conversions are counted.
     """
 
     def __init__(
@@ -127,6 +128,7 @@ class ReadPath:
         answer_shape: tuple[int, ...],
         stream: NoiseStream,
         average: int,
+        conversions: Conversions,
     ) -> None:
         self.driver, self.parts, self.share, self.sense, self.digitiser = driver, parts, share, sense, digitiser
         self.finish, self.answer_shape, self.stream = finish, answer_shape, stream
@@ -135,7 +137,7 @@ class ReadPath:
         noisy = self.amplifier > 0.0 or any(part.spread is not None for part in parts)
         self.average = average if noisy else 1
         self.step = None if digitiser is None else digitiser.one_step
-        self.conversions = Conversions()
+        self.conversions = conversions
 
     @property
     def nbytes(self) -> int:
@@ -146,9 +148,9 @@ class ReadPath:
         """Read [batch, ...], a few images at a time."""
         if len(state) <= self.images_at_once:
             return self.read(state)
-        answer = state.new_empty((len(state), *self.answer_shape))
-        if answer.dim() == 4:
-            answer = answer.to(memory_format=torch.channels_last)
+        shape = (len(state), *self.answer_shape)
+        layout = torch.channels_last if len(shape) == 4 else torch.contiguous_format
+        answer = torch.empty(shape, dtype=state.dtype, device=state.device, memory_format=layout)
         for start in range(0, len(state), self.images_at_once):
             images = slice(start, start + self.images_at_once)
             answer[images] = self.read(state[images])
@@ -195,7 +197,7 @@ class ReadPath:
         if part.spread is None:
             return math.sqrt(self.amplifier) or None
         # Products of squares are not negative, but fast convolutions may round a little below zero.
-        spread = part.spread.spread(self.sense, drive, drive.square(), part.span)
+        spread = part.spread.spread(self.sense, drive, part.span)
         return spread.add_(self.amplifier).clamp_(min=0.0).sqrt_()
 
 

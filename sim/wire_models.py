@@ -11,9 +11,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from mapping.hardware import Direction, End
 from sim.wires import (
-    Direction,
-    End,
     Lines,
     admittance,
     check_conductance,

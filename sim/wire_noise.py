@@ -47,9 +47,9 @@ class WireNoise:
     scale: Tensor
     lines_added: int = 1
 
-    def spread(self, sense: Sense, drive: Tensor, squared: Tensor, span: Span) -> Tensor:
+    def spread(self, sense: Sense, drive: Tensor, span: Span) -> Tensor:
         """Twice the variance of each sum, [batch, lines, *positions]."""
-        total = sense(self.squared, squared, span, None)
+        total = sense(self.squared, drive.square(), span, None)
         lifts = [sense(operand, drive, span, None) for operand in self.linear]
         shape = (-1, *(1 for _ in total.shape[2:]))
         for q, lift in enumerate(lifts):

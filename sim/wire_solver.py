@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from eqprop.atomic import replacing
-from mapping.hardware import Direction, Wires
+from mapping.hardware import DIRECTIONS, Direction, Wires
 from sim.wire_models import NoiseOperands, change_bound, noise_operands
 from sim.wires import effective_conductance
 
@@ -38,10 +38,9 @@ class Seen:
 
 @dataclass(frozen=True)
 class Solution:
-    """Wires solved for ``conductance`` and read noise of variance ``squared``."""
+    """Wires solved for ``conductance``."""
 
     conductance: Tensor
-    squared: Tensor | None
     seen: dict[Direction, Seen]
 
 
@@ -78,7 +77,7 @@ class WireSolver:
         if self.wires.ideal:
             return {"forward": Seen(conductance, squared), "transposed": Seen(conductance, squared)}
         kept = self.kept
-        if kept is None or (squared is None) != (kept.squared is None):
+        if kept is None or (squared is None) != (kept.seen["forward"].squared is None):
             return self.solve_anew(conductance, squared)
         bound, moved = change_bound(kept.conductance, conductance)
         if float(moved.max()) > self.wires.keep_within:
@@ -96,15 +95,14 @@ class WireSolver:
                 write(path, seen)
         elif self.on_solved is not None:
             self.on_solved(len(conductance) * solves(self.wires, squared is not None))
-        self.kept = Solution(conductance.clone(), squared, seen)
+        self.kept = Solution(conductance, seen)
         return seen
 
     def computed(self, conductance: Tensor, squared: Tensor | None) -> dict[Direction, Seen]:
         """Solve every crossbar in both directions; equal ends and terminal resistances need one solution only."""
         seen: dict[Direction, Seen] = {}
-        directions: tuple[Direction, Direction] = ("forward", "transposed")
-        for direction in directions:
-            settings = self.settings(direction)
+        for direction in DIRECTIONS:
+            settings = {**resistances(self.wires, direction), "on_tile": self.on_solved}
             if direction == "transposed" and symmetric(self.wires):
                 effective = seen["forward"].conductance
             else:
@@ -116,27 +114,26 @@ class WireSolver:
                 seen[direction] = Seen(effective, noise.squared, noise)
         return seen
 
-    def settings(self, direction: Direction) -> dict[str, Any]:
-        """The keywords of :mod:`sim.wires` for one direction."""
-        wires = self.wires
-        transposed = direction == "transposed"
-        return {
-            "row_resistance_ohm": wires.row_resistance_ohm,
-            "column_resistance_ohm": wires.column_resistance_ohm,
-            "driver_resistance_ohm": wires.driver_resistance_ohm,
-            "sense_resistance_ohm": wires.sense_resistance_ohm,
-            "direction": direction,
-            "driven_end": wires.transposed_driven_end if transposed else "near",
-            "sensed_end": wires.transposed_sensed_end if transposed else "near",
-            "on_tile": self.on_solved,
-        }
-
     def key(self, conductance: Tensor, squared: Tensor | None) -> str:
         """Hash of all that a solution depends on."""
         digest = hashlib.sha256(f"1 {TERMS} {self.wires.model_dump_json()} {tuple(conductance.shape)}".encode())
         for values in (conductance, squared):
             digest.update(b"none" if values is None else values.contiguous().cpu().numpy().tobytes())
         return digest.hexdigest()
+
+
+def resistances(wires: Wires, direction: Direction) -> dict[str, Any]:
+    """The keywords of :mod:`sim.wires` for one direction."""
+    transposed = direction == "transposed"
+    return {
+        "row_resistance_ohm": wires.row_resistance_ohm,
+        "column_resistance_ohm": wires.column_resistance_ohm,
+        "driver_resistance_ohm": wires.driver_resistance_ohm,
+        "sense_resistance_ohm": wires.sense_resistance_ohm,
+        "direction": direction,
+        "driven_end": wires.transposed_driven_end if transposed else "near",
+        "sensed_end": wires.transposed_sensed_end if transposed else "near",
+    }
 
 
 def symmetric(wires: Wires) -> bool:
@@ -162,7 +159,6 @@ def write(path: Path, seen: dict[Direction, Seen]) -> None:
         if view.noise is not None:
             for field in NOISE_FIELDS:
                 tensors[f"{direction}.{field}"] = getattr(view.noise, field).contiguous()
-    path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as aside:
         safetensors.torch.save_file(tensors, aside)
 
@@ -174,8 +170,7 @@ def read(path: Path) -> dict[Direction, Seen] | None:
     except (OSError, safetensors.SafetensorError):
         return None
     seen: dict[Direction, Seen] = {}
-    directions: tuple[Direction, Direction] = ("forward", "transposed")
-    for direction in directions:
+    for direction in DIRECTIONS:
         conductance = tensors.get(f"{direction}.conductance")
         if conductance is None:
             return None

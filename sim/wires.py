@@ -15,15 +15,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor
 
-Direction = Literal["forward", "transposed"]
-End = Literal["near", "far"]
+from mapping.hardware import Direction, End
+from sim.workers import pool_of
 
 # Below this a line's resistance leaves no trace in float64, but its reciprocal would overflow.
 NEGLIGIBLE_OHM = 1e-100
@@ -187,14 +185,9 @@ def over_tiles(
     if on_gpu:
         collect(map(work, starts))
     else:
-        threads = torch.get_num_threads()
-        try:
-            # LAPACK lets go of Python's lock, so tiles run side by side. Inside a tile one thread: its small blocks
-            # would gain nothing from more, and the order of its sums must not depend on how many there are.
-            with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-                collect(pool.map(work, starts))
-        finally:
-            torch.set_num_threads(threads)  # a worker's setting is also the default of threads that start later
+        # LAPACK lets go of Python's lock, so tiles run side by side. Inside a tile one thread, also for one alone:
+        # small blocks would gain nothing from more, and the order of its sums must not depend on how many there are.
+        collect(pool_of(torch.get_num_threads()).map(work, starts))
     return [torch.cat(parts) for parts in zip(*found, strict=True)]
 
 

@@ -1,4 +1,4 @@
-"""Threads that share the work of many reads: each does whole pieces of it, one thread of torch inside."""
+"""Threads that share the work of many reads or crossbars: each does whole pieces of it, one thread of torch inside."""
 
 from __future__ import annotations
 

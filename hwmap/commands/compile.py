@@ -54,6 +54,7 @@ def execute(
         mapping = compile(network, hardware, data, lambda count: bar.advance(task, count), packed)
     if written is not None:
         mapping.save(written)
+    done = passes(mapping, calibrate)
     result = {
         "crossbars": mapping.crossbars,
         "tiles": mapping.tiles,
@@ -62,7 +63,7 @@ def execute(
         "seconds": time.perf_counter() - start,
         "target": hardware.name,
         "directory": None if written is None else str(written),
-        "passes": dict(passes(mapping, calibrate)),
+        "passes": dict(done),
     }
     rows = [
         (
@@ -83,7 +84,7 @@ def execute(
     )
     if calibrate is None:
         found.caption = "ADC full scales are worst-case bounds; --calibrate SET measures them and wastes fewer codes"
-    return result, found, table("what each pass did", ["pass", ""], passes(mapping, calibrate))
+    return result, found, table("what each pass did", ["pass", ""], done)
 
 
 def passes(mapping: Mapping, calibrate: str | None) -> list[tuple[str, str]]:

@@ -15,8 +15,8 @@ from hwmap.commands.evaluate import BATCH, check_classes, evaluate_with_progress
 from hwmap.commands.results import record
 from hwmap.console import print_result, progress, say, table
 from mapping import Mapping
+from mapping.hardware import DIRECTIONS
 from sim import Chip
-from sim.fabrication import DIRECTIONS
 from sim.wire_solver import solves
 
 WIRES = "wires"  # folder of a compiled directory that keeps solved wires

@@ -107,20 +107,15 @@ def wire_loss(target: Target) -> float:
     import torch
 
     from sim.wire_models import closed_form
+    from sim.wire_solver import resistances
     from sim.wires import effective_conductance
 
     wires, size = target.wires, target.crossbar
     share = torch.rand(size.rows, size.columns, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     devices = target.device.g_max_siemens * (0.01 + 0.99 * share)
-    row, column = wires.row_resistance_ohm, wires.column_resistance_ohm
     if devices.numel() > EXACT_UP_TO:
+        row, column = wires.row_resistance_ohm, wires.column_resistance_ohm
         seen = closed_form(devices, row_resistance_ohm=row, column_resistance_ohm=column)
     else:
-        seen = effective_conductance(
-            devices,
-            row_resistance_ohm=row,
-            column_resistance_ohm=column,
-            driver_resistance_ohm=wires.driver_resistance_ohm,
-            sense_resistance_ohm=wires.sense_resistance_ohm,
-        )
+        seen = effective_conductance(devices, **resistances(wires, "forward"))
     return float((devices - seen).norm() / devices.norm())

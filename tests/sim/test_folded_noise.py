@@ -254,6 +254,21 @@ def test_frozen_noise_is_one_set_of_devices_until_the_next_phase() -> None:
     assert not torch.equal(*seen)
 
 
+def test_conversions_are_counted_over_all_phases() -> None:
+    case = noisy(Dense((6,), (4,)), Cell(), frozen=True)
+    adc = Adc(bits=6)
+    errors = ChannelErrors.draw(adc, (2, 4), torch.Generator())
+    digitiser = build_digitiser(adc, torch.full((2, 1), 20.0), [4], 1, errors)
+    periphery: dict[Direction, Periphery] = {"forward": Periphery(IDEAL.driver, digitiser), "transposed": IDEAL}
+    lines = case.array.lines
+    stream = NoiseStream(np.random.SeedSequence(1))
+    array = Array(case.low, ((0, 4),), case.encoding, lines, periphery, stream, frozen=True)
+    for _ in range(3):
+        array.begin_phase()
+        array.forward(torch.ones(10, 6))
+    assert array.conversions("forward").made == 3 * 10 * 4 * 2  # phases, images, columns, tiles of rows
+
+
 def test_frozen_noise_spreads_as_fresh_noise_does() -> None:
     case = noisy(Dense((6,), (4,)), Cell(), frozen=True)
     drive = torch.randn(1, 6, generator=torch.Generator().manual_seed(3))
