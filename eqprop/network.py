@@ -179,12 +179,14 @@ class EnergyNetwork(nn.Module):
         drive = torch.zeros_like(states[name]).add_(constant[name]) if not reads else reads[0].add_(constant[name])
         for read in reads[1:]:
             drive.add_(read)
+        return self.confine_(name, self.minimise_(name, drive, states[name], target, beta))
+
+    def minimise_(self, name: str, drive: Tensor, state: Tensor, target: Tensor | None, beta: float) -> Tensor:
+        """Turn the drive of layer ``name`` into what minimises the energy, clipping left out, in place."""
         stiffness = self.layers[name].stiffness
         if name == self.cost.layer and target is not None:
-            self.cost.nudge_(drive, states[name], target, beta, stiffness, self.coupling_table())
-        elif stiffness != 1.0:
-            drive.div_(stiffness)
-        return self.confine_(name, drive)
+            return self.cost.nudge_(drive, state, target, beta, stiffness, self.coupling_table())
+        return drive if stiffness == 1.0 else drive.div_(stiffness)
 
     def confine_(self, name: str, state: Tensor) -> Tensor:
         """Bring a fresh state of layer ``name`` into its allowed values, in place."""

@@ -17,7 +17,7 @@ app = typer.Typer(
 )
 targets = typer.Typer(help="Hardware targets: list, show, check.", no_args_is_help=True)
 app.add_typer(targets, name="target")
-maps = typer.Typer(help="Compiled directories: diff.", no_args_is_help=True)
+maps = typer.Typer(help="Compiled directories: diff, schema.", no_args_is_help=True)
 app.add_typer(maps, name="map")
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
@@ -34,7 +34,7 @@ Activation = Annotated[
 
 @app.command()
 def train(
-    name: Annotated[str, typer.Argument(help="Model: mlp, vgg5, hopfield-resnet or hopfield-resnet13.")],
+    name: Annotated[str, typer.Argument(help="Model: mlp, vgg5, hopfield-resnet, hopfield-resnet13 or bilinear.")],
     data: Data,
     output: Annotated[Path, typer.Option("-o", "--output", help="Model file to write (.pt).")],
     data_dir: DataDir = None,
@@ -119,7 +119,17 @@ def compile(
     calibrate: Annotated[str | None, typer.Option(help="Data set that sets the converters' ranges.")] = None,
     data_dir: DataDir = None,
     activation: Activation = None,
-    pack: Annotated[bool, typer.Option(help="Let small blocks share crossbars.")] = True,
+    pack: Annotated[str, typer.Option(help="on: small blocks share crossbars; off: one block each.")] = "on",
+    low_rank: Annotated[
+        str,
+        typer.Option(
+            help="Low-rank couplings: keep both factors as chained reads, merge them, or auto: fewer conversions."
+        ),
+    ] = "auto",
+    crossbars: Annotated[
+        int | None, typer.Option(min=1, help="Budget of crossbars, filled with copies of what is read slowest.")
+    ] = None,
+    seed: Seed = 0,
     explain: Annotated[bool, typer.Option("--explain", help="Say what each pass of the compiler did.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Write nothing.")] = False,
     as_json: Json = False,
@@ -129,7 +139,21 @@ def compile(
     from hwmap.console import print_result
 
     result, table, passes = command.execute(
-        model, output, crossbar, target, settings or [], calibrate, data_dir, activation, pack, dry_run
+        command.Request(
+            model=model,
+            output=output,
+            crossbar=crossbar,
+            target=target,
+            settings=settings or [],
+            calibrate=calibrate,
+            data_dir=data_dir,
+            activation=activation,
+            pack=pack,
+            low_rank=low_rank,
+            budget=crossbars,
+            seed=seed,
+            dry_run=dry_run,
+        )
     )
     if explain and not as_json:
         print_result(result, passes, as_json=False)
@@ -144,12 +168,62 @@ def simulate(
     chips: Annotated[int, typer.Option(min=1, help="Chips, each with its own devices.")] = 1,
     age: Annotated[float, typer.Option(help="Seconds since programming.")] = 0.0,
     samples: Samples = None,
-    sweeps: Annotated[int, typer.Option(min=1, help="Sweeps of a free phase on the chip, always all of them.")] = 30,
+    sweeps: Annotated[
+        int | None,
+        typer.Option(min=1, help="Sweeps of a free phase on the chip, always all of them (controller.free_sweeps)."),
+    ] = None,
     seed: Seed = 0,
     memory: Annotated[float, typer.Option(help="Gigabytes a batch of images may take; batches are cut to fit.")] = 2.0,
+    phase: Annotated[
+        str, typer.Option(help="free: accuracy; nudged: how faithful the chips' EP gradients are.")
+    ] = "free",
+    beta: Annotated[str | None, typer.Option(help="Nudging strength, or auto (with --phase nudged): 0.1.")] = None,
+    learn: Annotated[int | None, typer.Option(min=1, help="Learn on the chips: so many batches of EP.")] = None,
+    update: Annotated[str, typer.Option(help="Of --learn: pulses, or verify (accumulate, then write).")] = "pulses",
+    trains: Annotated[str, typer.Option(help="Of --learn by pulses: stochastic or deterministic.")] = "stochastic",
+    rate: Annotated[float, typer.Option(min=0.0, help="Learning rate of --learn.")] = 0.05,
+    batch: Annotated[int, typer.Option(min=1, help="Images a step of --learn.")] = 16,
+    threshold: Annotated[
+        float, typer.Option(min=0.0, help="Of --update verify: share of the largest weight that is written.")
+    ] = 0.01,
+    labelled: Annotated[int | None, typer.Option(min=1, help="Training images --learn may use.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Run the test images on simulated chips, and on the ideal network beside them."""
+    """Run the test images on simulated chips, and on the ideal network beside them; or let the chips learn."""
+    if phase not in ("free", "nudged"):
+        from eqprop.errors import InputError
+
+        raise InputError(f"--phase {phase}: expected free or nudged")
+    if phase == "nudged":
+        from hwmap.commands import fidelity
+
+        fidelity.run(directory, data, data_dir, chips, age, samples, seed, beta or "0.1", as_json)
+        return
+    if learn is not None:
+        from hwmap.commands import learn as learning
+        from hwmap.commands.fidelity import given
+
+        learning.run(
+            learning.Request(
+                directory=directory,
+                data=data,
+                data_dir=data_dir,
+                chips=chips,
+                age_s=age,
+                samples=samples,
+                seed=seed,
+                steps=learn,
+                update=update,
+                trains=trains,
+                rate=rate,
+                beta=given(beta or "0.3"),
+                batch=batch,
+                threshold=threshold,
+                labelled=labelled,
+            ),
+            as_json,
+        )
+        return
     from hwmap.commands import simulate as command
 
     command.run(directory, data, data_dir, chips, age, samples, sweeps, seed, memory, as_json)
@@ -205,6 +279,14 @@ def target_check(name: TargetName, as_json: Json = False) -> None:
     from hwmap.commands import target as command
 
     command.check(name, as_json)
+
+
+@maps.command("schema")
+def map_schema() -> None:
+    """JSON schema of mapping.yaml, for editors and checkers."""
+    from hwmap.commands import map as command
+
+    command.schema()
 
 
 @maps.command("diff")

@@ -45,11 +45,11 @@ def show_warnings() -> None:
     warnings.showwarning = show
 
 
-def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
-    """A small table; the first column is text, the others are figures."""
+def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], text_columns: int = 1) -> Table:
+    """A small table; the first ``text_columns`` are text, the others are figures."""
     result = Table(title=title, title_justify="left", title_style="bold")
     for number, column in enumerate(columns):
-        result.add_column(column, justify="left" if number == 0 else "right")
+        result.add_column(column, justify="left" if number < text_columns else "right")
     for row in rows:
         result.add_row(*(escape(cell) for cell in row))
     return result

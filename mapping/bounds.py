@@ -57,6 +57,14 @@ def partial_sum_bounds(cuts: Cuts, direction: Direction, scale: LayerScale) -> T
     return bounds * scale.full_scale
 
 
+def bus_bound(matrix: Tensor, scale: LayerScale) -> LayerScale:
+    """The largest |value| of any column of ``matrix`` [rows, columns] for drives within ``scale``."""
+    positive = matrix.clamp(min=0.0).sum(0)
+    negative = positive - matrix.sum(0)
+    reach = positive + negative if scale.signed else positive.maximum(negative)
+    return LayerScale(scale.full_scale * float(reach.max()) or 1.0, True, BOUND_SOURCE)
+
+
 def converter_scales(
     network: EnergyNetwork, layers: Mapping[str, LayerScale], name: str
 ) -> tuple[LayerScale, LayerScale]:

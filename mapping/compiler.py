@@ -1,37 +1,47 @@
 """The compiler: from an energy network and a target to a mapping, as a list of passes.
 
     check      can this network sit on this target at all
-    lower      couplings -> matrices, with row orders and cuts that fit the crossbars
-    scale      weights per siemens, so that each coupling uses the whole conductance window
+    lower      couplings -> matrices, with row orders and cuts that fit the crossbars; low-rank factors kept or not
+    scale      weights per siemens, so that each matrix uses the whole conductance window
     calibrate  converter ranges of states and partial sums, from data or from stated bounds
-    place      blocks -> crossbars
+    replicate  copies of the slowest matrices, within a budget
+    place      blocks -> crossbars, crossbars -> sites on the mesh
     encode     weights -> conductances
-    schedule   which reads make a sweep
+    schedule   which reads make a sweep, and which of them run together
+    allocate   state memory
 
-Each pass is a function of what is known so far.
+Each pass is a function of what is known so far. Matrices are made, used and dropped one by one: nothing as large as the
+network stays but its conductances.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from collections.abc import Mapping as Table
 from dataclasses import replace
+from itertools import groupby
 
 import torch
 from torch import Tensor
 
 from eqprop import EnergyNetwork
 from eqprop.errors import InputError
-from eqprop.ordering import blocks
-from mapping.bounds import BOUND_SOURCE, converter_scales, layer_scale, partial_sum_bounds
-from mapping.calibration import Cuts, Ranges, measure
+from mapping.bounds import layer_scale, partial_sum_bounds
+from mapping.calibration import Cuts, Ranges, Stage, measure
 from mapping.encoding import Encoding, devices_per_weight, encoding_for
-from mapping.hardware import Direction
-from mapping.lowering import Lowering, lower, spans
+from mapping.factors import Factor, LowRankMode, factors
+from mapping.hardware import DIRECTIONS
+from mapping.lowering import Lowering, spans
 from mapping.mapping import Mapping
-from mapping.packing import Place, pack
-from mapping.plan import LayerScale, MappedMatrix, Read, Step, Tile
+from mapping.memory import memory_for
+from mapping.mesh import place_on_mesh
+from mapping.place import Floor, copies
+from mapping.plan import MappedMatrix, Replica
+from mapping.scaling import Driven, driven_scales, full_scales
+from mapping.schedule import Read, schedule
 from mapping.target import Target
+from mapping.timing import ReadTiming, read_clocks
+from mapping.traffic import traffic
 
 
 @torch.no_grad()
@@ -40,7 +50,11 @@ def compile(
     target: Target,
     calibration: Tensor | None = None,
     on_calibrated: Callable[[int], None] | None = None,
+    *,
     packed: bool = True,
+    low_rank: LowRankMode = "auto",
+    budget: int | None = None,
+    seed: int = 0,
 ) -> Mapping:
     """Map ``network`` to the crossbars of ``target``.
 
@@ -49,25 +63,53 @@ def compile(
             any, clip ranges and worst-case bounds do (stated in the mapping).
         on_calibrated: called with the number of calibration images just done.
         packed: whether blocks share crossbars.
+        low_rank: keep low-rank couplings as two chained reads, merge them into one matrix, or (auto) whichever needs
+            fewer conversions.
+        budget: crossbars that copies of the slowest matrices may fill; None makes one copy of each.
+        seed: of the search for places on the mesh.
 
     Raises:
-        InputError: if a weight is not finite, a crossbar cannot hold one weight, or the chip has too few crossbars.
+        InputError: if a weight is not finite, a crossbar cannot hold one weight, the chip (or the budget) has too few
+            crossbars, or the controller too little memory.
+        ValueError: for an unknown ``low_rank``.
     """
     check(network, target)
-    lowered = {name: lower(coupling, target.crossbar.rows) for name, coupling in network.coupling_table().items()}
-    matrices = {name: low.to_matrix(network.coupling(name).effective_weight()) for name, low in lowered.items()}
+    width = target.crossbar.columns // devices_per_weight(target.cell)
+    chains = factors(network, target.crossbar.rows, width, low_rank)
+    flat = {factor.name: factor for chain in chains.values() for factor in chain}
     encodings = {
-        name: encoding_for(target.device, target.cell, float(matrix.abs().max())) for name, matrix in matrices.items()
+        name: encoding_for(target.device, target.cell, float(factor.matrix(network).abs().max()))
+        for name, factor in flat.items()
     }
-    cuts = {name: cut(lowered[name], encodings[name], matrix, target) for name, matrix in matrices.items()}
-    ranges = None if calibration is None else measure(network, cuts, calibration, on_calibrated)
-    layers = {name: layer_scale(network, name, ranges) for name in network.layers}
-    tiles = place(cuts, target, packed)
-    matrices_mapped = {
-        name: mapped(name, network, target, cuts[name], encodings[name], layers, ranges, tiles[name]) for name in cuts
+    ranges = None
+    if calibration is not None:
+        stages = {name: stages_of(network, chain, encodings, target) for name, chain in chains.items()}
+        ranges = measure(network, stages, calibration, on_calibrated)
+        del stages
+    # With room to learn in, today's states say nothing about tomorrow's: those of free layers get their clip ranges.
+    learning = target.cell.headroom > 1.0
+    layers = {
+        name: layer_scale(network, name, None if learning and name in network.free else ranges)
+        for name in network.layers
     }
-    conductances = encode(matrices, encodings, tiles, target)
-    return Mapping(network, target, layers, matrices_mapped, conductances, schedule(network))
+    driven: dict[str, Driven] = {}
+    for chain in chains.values():
+        driven |= driven_scales(network, layers, chain, ranges)
+    floor = Floor(target, flat, packed)
+    replicas = copies(floor, network, driven, budget)
+    matrices = {
+        name: mapped(factor, network, target, encodings[name], driven[name], ranges, replicas[name])
+        for name, factor in flat.items()
+    }
+    conductances = encode(network, flat, encodings, matrices.values(), target)
+    names = {name: tuple(factor.name for factor in chain) for name, chain in chains.items()}
+    reads = schedule(network, names, matrices, clocks_of(matrices.values(), target))
+    memory = memory_for(network, matrices, names, reads, target)
+    sites = None
+    if target.chip.mesh is not None:
+        flows = traffic(network, names, matrices, target)
+        sites = place_on_mesh(flows, target.chip.mesh, target.chip.link_hops, seed)
+    return Mapping(network, target, layers, matrices, names, conductances, reads, sites, memory)
 
 
 def check(network: EnergyNetwork, target: Target) -> None:
@@ -84,139 +126,108 @@ def check(network: EnergyNetwork, target: Target) -> None:
 
 
 def cut(lowering: Lowering, encoding: Encoding, matrix: Tensor, target: Target) -> Cuts:
-    """Column cuts of one coupling, and what its tiles sense with every device exact."""
+    """Column cuts of one matrix, and what its tiles sense with every device exact."""
     sensed = encoding.sensed(encoding.encode(matrix))
     width = target.crossbar.columns // encoding.devices_per_weight
     return Cuts(lowering, sensed, spans(lowering.columns, width), encoding.slices)
 
 
+def largest_sums(factor: Factor, encoding: Encoding, matrix: Tensor, target: Target, driven: Driven) -> list[Tensor]:
+    """Bounds of the partial sums of every tile, forward and transposed, [row spans, column spans] each."""
+    found: list[list[Tensor]] = [[] for _ in DIRECTIONS]
+    for first, last in factor.lowering.row_spans:
+        alone = replace(factor.lowering, row_spans=((0, last - first),))
+        cuts = cut(alone, encoding, matrix[first:last], target)
+        for bounds, way in zip(found, DIRECTIONS, strict=True):
+            bounds.append(partial_sum_bounds(cuts, way, driven[way]))
+    return [torch.cat(bounds) for bounds in found]
+
+
+def stages_of(
+    network: EnergyNetwork, chain: tuple[Factor, ...], encodings: Table[str, Encoding], target: Target
+) -> list[Stage]:
+    """A coupling's matrices as calibration reads them."""
+    stages = []
+    for factor in chain:
+        matrix = factor.matrix(network)
+        cuts = cut(factor.lowering, encodings[factor.name], matrix, target)
+        stages.append(Stage(factor.name, cuts, matrix if len(chain) > 1 else None))
+    return stages
+
+
 def mapped(
-    name: str,
+    factor: Factor,
     network: EnergyNetwork,
     target: Target,
-    cuts: Cuts,
     encoding: Encoding,
-    layers: Table[str, LayerScale],
+    driven: Driven,
     ranges: Ranges | None,
-    tiles: tuple[Tile, ...],
+    replicas: tuple[Replica, ...],
 ) -> MappedMatrix:
-    """One coupling with the full scales of its ADCs."""
-    pre, post = converter_scales(network, layers, name)
-    weight_per_siemens = encoding.weight_per_siemens
-    forward, forward_source = full_scales(name, target, "forward", pre, cuts, weight_per_siemens, ranges)
-    transposed, transposed_source = full_scales(name, target, "transposed", post, cuts, weight_per_siemens, ranges)
-    with_scales = tuple(
-        replace(tile, forward_full_scale=there, transposed_full_scale=back)
-        for tile, there, back in zip(tiles, forward, transposed, strict=True)
+    """One matrix with the full scales of its ADCs."""
+    sums = largest_sums(factor, encoding, factor.matrix(network), target, driven)
+    (forward, forward_source), (transposed, transposed_source) = (
+        full_scales(factor.name, target, way, driven[way], bounds, encoding.weight_per_siemens, ranges)
+        for way, bounds in zip(DIRECTIONS, sums, strict=True)
     )
+    width = target.crossbar.columns // encoding.devices_per_weight
+
+    def scaled(replica: Replica) -> Replica:
+        return replace(
+            replica,
+            tiles=tuple(
+                replace(tile, forward_full_scale=there, transposed_full_scale=back)
+                for tile, there, back in zip(replica.tiles, forward, transposed, strict=True)
+            ),
+        )
+
     return MappedMatrix(
-        name,
-        cuts.lowering,
-        cuts.column_spans,
-        weight_per_siemens,
+        factor.name,
+        factor.coupling,
+        factor.lowering,
+        spans(factor.lowering.columns, width),
+        driven["forward"],
+        driven["transposed"],
+        encoding.weight_per_siemens,
         forward_source,
         transposed_source,
-        with_scales,
+        tuple(map(scaled, replicas)),
     )
-
-
-def full_scales(
-    name: str,
-    target: Target,
-    direction: Direction,
-    driven: LayerScale,
-    cuts: Cuts,
-    weight_per_siemens: float,
-    ranges: Ranges | None,
-) -> tuple[list[float], str]:
-    """ADC full scales of a coupling's tiles in one direction, in the order of the tiles, and where they come from."""
-    adc, dac = target.adc_of(direction), target.dac_of(direction)
-    tiles = len(cuts.lowering.row_spans) * len(cuts.column_spans)
-    if adc.full_scale_ampere is not None:
-        fixed = adc.full_scale_ampere * weight_per_siemens * driven.full_scale / dac.full_scale_volt
-        return [fixed] * tiles, "fixed by the target"
-    measured = None
-    # Bits are read one at a time at full voltage: sums of whole values say nothing about them.
-    if ranges is not None and dac.input == "parallel":
-        measured = (ranges.forward if direction == "forward" else ranges.transposed).get(name)
-    if ranges is not None and measured is not None and float(measured.max()) > 0.0:
-        reach, source = measured, f"calibration on {ranges.samples} images"
-    else:
-        reach = partial_sum_bounds(cuts, direction, driven)
-        source = BOUND_SOURCE
-    largest = float(reach.max()) or 1.0
-    if adc.range == "coupling":
-        return [largest] * tiles, source
-    return [float(value) or largest for value in reach.flatten()], source
-
-
-def place(cuts: Table[str, Cuts], target: Target, packed: bool) -> dict[str, tuple[Tile, ...]]:
-    """Blocks to crossbars, column blocks within row blocks; crossbars are numbered as the couplings meet them.
-
-    Packed, blocks share crossbars where they fit side by side; else each has its own.
-    """
-    per_weight = devices_per_weight(target.cell)
-    blocks_of = {
-        name: [(rows, columns) for rows in cutting.lowering.row_spans for columns in cutting.column_spans]
-        for name, cutting in cuts.items()
-    }
-    every = [block for of_coupling in blocks_of.values() for block in of_coupling]
-    if packed:
-        sizes = [(rows[1] - rows[0], (columns[1] - columns[0]) * per_weight) for rows, columns in every]
-        places = pack(sizes, target.crossbar.rows, target.crossbar.columns)
-    else:
-        places = [Place(number, (0, 0)) for number in range(len(every))]
-    numbers: dict[int, int] = {}
-    for there in places:
-        numbers.setdefault(there.crossbar, len(numbers))
-    available = target.chip.crossbars
-    if available is not None and len(numbers) > available:
-        raise InputError(
-            f"target {target.name}: chip.crossbars is {available} but the network needs {len(numbers)} of "
-            f"{target.crossbar.rows}x{target.crossbar.columns}"
-        )
-    left = iter(places)
-    return {
-        name: tuple(
-            Tile(numbers[there.crossbar], rows, columns, at=there.at)
-            for (rows, columns), there in zip(of_coupling, left, strict=False)
-        )
-        for name, of_coupling in blocks_of.items()
-    }
 
 
 def encode(
-    matrices: Table[str, Tensor],
+    network: EnergyNetwork,
+    flat: Table[str, Factor],
     encodings: Table[str, Encoding],
-    tiles: Table[str, tuple[Tile, ...]],
+    matrices: Iterable[MappedMatrix],
     target: Target,
 ) -> Tensor:
     """Conductances of every crossbar in siemens, [crossbars, rows, columns]; unused devices are at g_min."""
-    count = 1 + max(tile.crossbar for of_coupling in tiles.values() for tile in of_coupling)
+    every = list(matrices)
+    count = 1 + max(tile.crossbar for matrix in every for tile in matrix.tiles)
     conductances = torch.full(
         (count, target.crossbar.rows, target.crossbar.columns), target.device.g_min_siemens, dtype=torch.float32
     )
-    for name, matrix in matrices.items():
-        encoded = encodings[name].encode(matrix.float())
-        per_weight = encodings[name].devices_per_weight
-        for tile in tiles[name]:
-            (r0, r1), (c0, c1), (top, left) = tile.rows, tile.columns, tile.at
-            block = encoded[r0:r1, c0 * per_weight : c1 * per_weight]
-            conductances[tile.crossbar, top : top + block.shape[0], left : left + block.shape[1]] = block
+    for matrix in every:
+        encoding = encodings[matrix.name]
+        weights = flat[matrix.name].matrix(network).float()
+        per_weight = encoding.devices_per_weight
+        for rows, tiles in groupby(sorted(matrix.tiles, key=lambda tile: tile.rows), key=lambda tile: tile.rows):
+            encoded = encoding.encode(weights[slice(*rows)])
+            for tile in tiles:
+                (first, last), (top, left) = tile.columns, tile.at
+                block = encoded[:, first * per_weight : last * per_weight]
+                conductances[tile.crossbar, top : top + block.shape[0], left : left + block.shape[1]] = block
     return conductances
 
 
-def schedule(network: EnergyNetwork) -> tuple[Step, ...]:
-    """The reads of one sweep: a step for each colour of the graph of free layers.
-
-    No two layers of a step are joined, so every read of a step starts from states that the step does not change.
-    Reads of clamped inputs are missing: their drive is constant and read once a phase.
-    """
-    steps = []
-    for layers in blocks("coloured", network.free, network.edges):
-        reads = []
-        for layer in layers:
-            reads += [Read(e.name, "forward") for e in network.edges_into[layer] if e.pre not in network.inputs]
-            reads += [Read(e.name, "transposed") for e in network.edges_from[layer]]
-        steps.append(Step(layers, tuple(reads)))
-    return tuple(steps)
+def clocks_of(matrices: Iterable[MappedMatrix], target: Target) -> dict[Read, int]:
+    """How long every read takes."""
+    timing = ReadTiming(target)
+    reads = [
+        (matrix, Read(matrix.name, direction, number))
+        for matrix in matrices
+        for direction in DIRECTIONS
+        for number in range(len(matrix.replicas))
+    ]
+    return {read: read_clocks(timing, matrix, read) for matrix, read in reads}

@@ -85,6 +85,13 @@ class Encoding(ABC):
         return self.combine(self.sensed(conductance)) - self.offset
 
     @property
+    def largest(self) -> float:
+        """The largest weight that the window holds, of all slices together."""
+        window = self.device.g_max_siemens - self.device.g_min_siemens
+        windows = 1.0 if self.levels is None else (self.levels**self.slices - 1) / (self.levels - 1)
+        return window * windows * self.weight_per_siemens / self.windows_for_both_signs
+
+    @property
     def step_siemens(self) -> float:
         """Distance of neighbouring levels."""
         assert self.levels is not None
@@ -173,8 +180,11 @@ def devices_per_weight(cell: Cell) -> int:
 
 
 def encoding_for(device: Device, cell: Cell, largest_weight: float) -> Encoding:
-    """The encoding that maps +-``largest_weight`` onto the device's whole window (of all slices together)."""
-    largest = largest_weight if largest_weight > 0.0 else 1.0
+    """The encoding that maps +-``largest_weight`` onto the device's window (of all slices together).
+
+    All of the window, or with headroom the inner part of it.
+    """
+    largest = (largest_weight if largest_weight > 0.0 else 1.0) * cell.headroom
     reach = KINDS[cell.encoding].windows_for_both_signs * largest
     windows = 1.0
     if cell.levels != "continuous":

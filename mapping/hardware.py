@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from mapping.arithmetic import EXACT_FLOAT32_BITS
 from mapping.device import NotNegative, Positive, Strict
@@ -34,12 +34,15 @@ class Cell(Strict):
         levels: evenly spaced conductances a device is programmed to, or ``continuous``.
         slices: cells a weight is spread over, each a digit of base ``levels``; their reads are converted one by one,
             then shifted and added.
+        headroom: how many times the largest weight the conductance window holds, and how many times the measured sums
+            the ADCs: room to learn in.
     """
 
     encoding: Literal["differential", "offset"] = "differential"
     pair: Literal["minimum", "middle"] = "minimum"
     levels: Annotated[int, Field(ge=2)] | Literal["continuous"] = "continuous"
     slices: Literal[1, 2, 4] = 1
+    headroom: Annotated[float, Field(ge=1.0, le=1000.0)] = 1.0
 
     @model_validator(mode="after")
     def slices_are_digits(self) -> Cell:
@@ -97,12 +100,17 @@ class Dac(Strict):
             sign on the line, codes shifted and added after the ADC).
         bow_lsb: integral nonlinearity: a line driven with the fraction u of full scale is off by 4 bow u (1 - u)
             steps, so ``bow_lsb`` at mid-scale.
+        settle_s: from a new code to settled lines.
+        dither: rounds states to codes by chance, by a shift register, so that nudges smaller than a step are not lost
+            on average (needs bits and ``controller.state_bits``).
     """
 
     bits: ConverterBits | None = None
     full_scale_volt: Positive = 0.2
     input: Literal["parallel", "bit-serial"] = "parallel"
     bow_lsb: float = 0.0
+    settle_s: NotNegative = 100e-9
+    dither: bool = False
 
     @model_validator(mode="after")
     def bits_to_serialise(self) -> Dac:
@@ -121,6 +129,8 @@ class Adc(Strict):
         gain_sigma, offset_sigma_lsb: spread of gain (as a fraction) and offset over channels; each tile's lines have
             their own converters.
         noise_lsb: amplifier noise of one conversion, standard deviation in steps.
+        sharing: neighbouring sensed lines of a crossbar that one converter digitises, one after the other.
+        time_s: of one conversion.
     """
 
     bits: ConverterBits | None = None
@@ -129,6 +139,8 @@ class Adc(Strict):
     gain_sigma: NotNegative = 0.0
     offset_sigma_lsb: NotNegative = 0.0
     noise_lsb: NotNegative = 0.0
+    sharing: Count = 16
+    time_s: Positive = 100e-9
 
     @model_validator(mode="after")
     def bits_to_err_in(self) -> Adc:
@@ -148,21 +160,66 @@ class Reading(Strict):
     Attributes:
         noise: read noise ``fresh`` in every read, frozen over a ``phase`` of relaxation, or ``off``.
         average: conversions of each read that are averaged.
-        time_s: integration time of one read; null is the time the device's noise was measured with.
+        time_s: integration time of one read; null is the time the device's noise was measured with (100 ns where it
+            has none).
+        discharge_s: lines back to rest before the next read.
     """
 
     noise: Literal["fresh", "phase", "off"] = "fresh"
     average: Count = 1
     time_s: Positive | None = None
+    discharge_s: NotNegative = 100e-9
+
+    @field_validator("noise", mode="before")
+    @classmethod
+    def off_is_a_word(cls, value: object) -> object:
+        """YAML 1.1 reads ``off`` as false."""
+        return "off" if value is False else value
+
+
+class Pulses(Strict):
+    """Pulses that move devices: rows and columns driven together.
+
+    Attributes:
+        width_s, gap_s: of one pulse, and the rest after it.
+        train: slots of a pulse train, each with or without a pulse on a line.
+    """
+
+    width_s: Positive = 200e-9
+    gap_s: NotNegative = 160e-9
+    train: Count = 31
 
 
 class Controller(Strict):
-    """``state_bits``: width of the fixed-point states (null: float)."""
+    """The digital side.
+
+    Attributes:
+        state_bits: width of the fixed-point states (null: float).
+        clock_hz: of the controller.
+        lanes: ADC codes, and states, that it takes in each clock.
+        memory_bytes: state memory there is (null: as much as the network needs).
+        free_sweeps, nudged_sweeps: sweeps of a free and of a nudged phase.
+        nudges: order of the nudged phases in one EP step; ``+--+`` cancels what drifts linearly between them.
+    """
 
     state_bits: Annotated[int, Field(ge=4, le=24)] | None = None
+    clock_hz: Positive = 100e6
+    lanes: Count = 8
+    memory_bytes: Count | None = None
+    free_sweeps: Count = 30
+    nudged_sweeps: Count = 10
+    nudges: Literal["+-", "+--+"] = "+-"
 
 
 class ChipSize(Strict):
-    """``crossbars``: how many there are (null: as many as the network needs)."""
+    """How many crossbars there are, and where.
+
+    Attributes:
+        crossbars: in all (null: as many as the network needs).
+        mesh: rows and columns of crossbars on one chip (null: not placed); when one is full the next begins.
+        link_hops: hops that crossing from one chip to the next counts.
+    """
 
     crossbars: Count | None = None
+    mesh: tuple[Count, Count] | None = None
+    link_hops: Count = 10

@@ -9,7 +9,19 @@ compiler cuts, full crossbars and their remainders, packs almost without loss.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Block:
+    """What is packed: ``height`` rows and ``width`` columns of devices.
+
+    ``apart``: blocks of the same name never share a crossbar, None shares with all.
+    """
+
+    height: int
+    width: int
+    apart: str | None = None
 
 
 @dataclass(frozen=True)
@@ -28,32 +40,55 @@ class Shelf:
     used: int = 0
 
 
-def pack(blocks: Sequence[tuple[int, int]], rows: int, columns: int) -> list[Place]:
-    """Places of ``blocks`` (height, width), in their order, in as few crossbars of ``rows`` x ``columns`` as come out.
+@dataclass
+class Filling:
+    """A crossbar being filled: rows that shelves take, and names that must not come again."""
+
+    rows: int = 0
+    names: set[str | None] = field(default_factory=set)
+
+    def takes(self, block: Block) -> bool:
+        return block.apart is None or block.apart not in self.names
+
+
+def pack(blocks: Sequence[Block], rows: int, columns: int) -> list[Place]:
+    """Places of ``blocks``, in their order, in as few crossbars of ``rows`` x ``columns`` as come out.
 
     Raises:
         ValueError: if a block is larger than a crossbar.
     """
     places: dict[int, Place] = {}
     shelves: list[Shelf] = []
-    filled: list[int] = []  # rows that shelves take in each crossbar
-    open_shelf = open_crossbar = 0  # none before these has room for anything
-    for number in sorted(range(len(blocks)), key=lambda index: (-blocks[index][0], -blocks[index][1], index)):
-        height, width = blocks[number]
-        if height > rows or width > columns:
-            raise ValueError(f"block {height}x{width}: expected at most {rows}x{columns}")
-        while open_shelf < len(shelves) and shelves[open_shelf].used == columns:
-            open_shelf += 1
-        shelf = next((s for s in shelves[open_shelf:] if s.height >= height and s.used + width <= columns), None)
-        if shelf is None:
-            while open_crossbar < len(filled) and filled[open_crossbar] == rows:
-                open_crossbar += 1
-            crossbar = next((c for c in range(open_crossbar, len(filled)) if filled[c] + height <= rows), len(filled))
-            if crossbar == len(filled):
-                filled.append(0)
-            shelf = Shelf(crossbar, filled[crossbar], height)
-            filled[crossbar] += height
-            shelves.append(shelf)
+    crossbars: list[Filling] = []
+    # What had no room for a block never has room for an equal one: each kind of block goes on where the last one ended.
+    first_shelf: dict[Block, int] = {}
+    first_crossbar: dict[Block, int] = {}
+    order = sorted(range(len(blocks)), key=lambda index: (-blocks[index].height, -blocks[index].width, index))
+    for number in order:
+        block = blocks[number]
+        if block.height > rows or block.width > columns:
+            raise ValueError(f"block {block.height}x{block.width}: expected at most {rows}x{columns}")
+        at = first_shelf.get(block, 0)
+        while at < len(shelves) and not (
+            shelves[at].used + block.width <= columns
+            and shelves[at].height >= block.height
+            and crossbars[shelves[at].crossbar].takes(block)
+        ):
+            at += 1
+        first_shelf[block] = at
+        if at == len(shelves):
+            here = first_crossbar.get(block, 0)
+            while here < len(crossbars) and not (
+                crossbars[here].rows + block.height <= rows and crossbars[here].takes(block)
+            ):
+                here += 1
+            first_crossbar[block] = here
+            if here == len(crossbars):
+                crossbars.append(Filling())
+            shelves.append(Shelf(here, crossbars[here].rows, block.height))
+            crossbars[here].rows += block.height
+        shelf = shelves[at]
         places[number] = Place(shelf.crossbar, (shelf.top, shelf.used))
-        shelf.used += width
+        crossbars[shelf.crossbar].names.add(block.apart)
+        shelf.used += block.width
     return [places[number] for number in range(len(blocks))]

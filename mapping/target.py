@@ -8,16 +8,17 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import yaml
-from pydantic import ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from eqprop.errors import InputError
+from mapping.costs import DEFAULT_COSTS, Costs
 from mapping.device import Device, Strict, UpdatePreset
-from mapping.hardware import Adc, Cell, ChipSize, Controller, Crossbar, Dac, Direction, Reading, Wires
+from mapping.hardware import Adc, Cell, ChipSize, Controller, Crossbar, Dac, Direction, Pulses, Reading, Wires
 from mapping.yaml_lines import LocatedYaml, one_line, read_located
 
 PRESETS = resources.files("mapping") / "presets"
 
-Kind = Literal["targets", "devices", "updates"]
+Kind = Literal["targets", "devices", "updates", "costs"]
 
 Model = TypeVar("Model", bound=Strict)
 
@@ -25,7 +26,8 @@ Model = TypeVar("Model", bound=Strict)
 class Target(Strict):
     """Everything the compiler and the simulator know about the hardware.
 
-    ``transposed_dac`` and ``transposed_adc`` are the converters of transposed reads (null: like the others).
+    ``transposed_dac`` and ``transposed_adc`` are the converters of transposed reads (null: like the others). ``costs``
+    prices what happens: a preset's name or a table.
     """
 
     name: str
@@ -39,8 +41,10 @@ class Target(Strict):
     transposed_dac: Dac | None = None
     transposed_adc: Adc | None = None
     read: Reading = Reading()
+    pulses: Pulses = Pulses()
     controller: Controller = Controller()
     chip: ChipSize = ChipSize()
+    costs: Costs = Field(default_factory=lambda: Costs.model_validate(costs_table(DEFAULT_COSTS)))
 
     @model_validator(mode="after")
     def one_kind_of_nonlinearity(self) -> Target:
@@ -75,6 +79,9 @@ class Target(Strict):
         content = dict(located.content)
         if isinstance(content.get("device"), str):
             content["device"] = device_table(content["device"], f"{located.path}:{located.line(('device',))}: ")
+        content.setdefault("costs", DEFAULT_COSTS)  # written out, so that settings can change single numbers
+        if isinstance(content["costs"], str):
+            content["costs"] = costs_table(content["costs"], f"{located.path}:{located.line(('costs',))}: ")
         if crossbar is not None:
             content["crossbar"] = {"rows": crossbar[0], "columns": crossbar[1]}
         settings = {}
@@ -99,6 +106,13 @@ def device_table(source: str, where: str = "") -> dict[str, Any]:
     return content
 
 
+def costs_table(source: str, where: str = "") -> dict[str, Any]:
+    """The checked table of a costs preset or file; ``where`` it was named."""
+    located = read_located(find(source, "costs", where))
+    check(Costs, located)
+    return dict(located.content)
+
+
 def with_update(device: Mapping[str, Any], where: str) -> dict[str, Any]:
     """A device's table with its update law written out, if the table names one."""
     name = device.get("update")
@@ -110,7 +124,7 @@ def with_update(device: Mapping[str, Any], where: str) -> dict[str, Any]:
 
 
 def preset_names(kind: Kind = "targets") -> list[str]:
-    """Names of the built-in targets, devices or update laws."""
+    """Names of the built-in targets, devices, update laws or costs."""
     return sorted(entry.name.removesuffix(".yaml") for entry in (PRESETS / kind).iterdir())
 
 
@@ -152,6 +166,8 @@ def override(content: dict[str, Any], setting: str) -> tuple[str, ...]:
         table = table[key]
     if keys == ("device",) and isinstance(value, str):
         value = device_table(value, f"--set {setting}: ")
+    if keys == ("costs",) and isinstance(value, str):
+        value = costs_table(value, f"--set {setting}: ")
     table[keys[-1]] = value
     return keys
 

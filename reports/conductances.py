@@ -1,4 +1,4 @@
-"""How the programmed conductances of each coupling are distributed."""
+"""How the programmed conductances of each matrix are distributed."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ MICROSIEMENS = 1e6
 
 @dataclass(frozen=True)
 class Distribution:
-    """Programmed targets of the devices that hold one coupling's weights, in microsiemens.
+    """Programmed targets of the devices that hold one matrix's weights, of all copies, in microsiemens.
 
     Attributes:
-        name: the coupling's.
+        name: the matrix's.
         devices: how many hold a weight.
         counts: devices in each of ``BINS`` equal bins from ``low`` to ``high``, which hold all of them.
         share_at_min: share of devices at g_min.
@@ -38,12 +38,13 @@ class Distribution:
 
 
 def distributions(mapping: Mapping) -> list[Distribution]:
-    """One for each coupling, in the mapping's order."""
+    """One for each matrix, in the mapping's order."""
     return [distribution(mapping, name) for name in mapping.matrices]
 
 
 def distribution(mapping: Mapping, name: str) -> Distribution:
-    values = mapping.matrix_of(name, mapping.conductances).flatten() * MICROSIEMENS
+    copies = range(len(mapping.matrices[name].replicas))
+    values = torch.cat([mapping.matrix_of(name, mapping.conductances, k).flatten() for k in copies]) * MICROSIEMENS
     device = mapping.target.device
     g_min, g_max = device.g_min_siemens * MICROSIEMENS, device.g_max_siemens * MICROSIEMENS
     low, high = min(g_min, float(values.min())), max(g_max, float(values.max()))

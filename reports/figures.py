@@ -94,8 +94,8 @@ def short(name: str, longest: int = LONGEST_LABEL) -> str:
     return f"{printable[: longest - 1 - half]}…{printable[-half:]}"
 
 
-def coupling_bars(names: Sequence[str], crossbars: Sequence[int], utilization: Sequence[float]) -> Markup:
-    """Crossbars of each coupling, and the share of their devices that hold a weight."""
+def matrix_bars(names: Sequence[str], crossbars: Sequence[int], utilization: Sequence[float]) -> Markup:
+    """Crossbars of each matrix, and the share of their devices that hold a weight."""
 
     def paint(figure: Figure) -> None:
         left, right = figure.subplots(1, 2, sharey=True)

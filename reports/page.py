@@ -16,11 +16,15 @@ from mapping import Mapping
 from mapping.encoding import devices_per_weight
 from mapping.hardware import Cell
 from reports import figures, quantities
+from reports import schedule as times
 from reports.conductances import distributions
-from reports.couplings import coupling_rows
+from reports.matrices import matrix_rows, short_kinds
+from reports.memory import buffers, memory_figure, unshared_bytes
 from reports.network_figure import in_order, network_figure
 from reports.parameters import parameters
+from reports.placement_figure import placement_figure, placement_words
 from reports.results import Result, read
+from reports.schedule_figure import schedule_figure
 
 TEMPLATE = "template.html"
 
@@ -54,6 +58,8 @@ def render(mapping: Mapping, results: Sequence[Result], command: str) -> str:
         shape=quantities.shape,
         plural=quantities.plural,
         si=quantities.si,
+        seconds=quantities.seconds,
+        bytes=quantities.bytes_words,
     )
     source = resources.files("reports").joinpath(TEMPLATE).read_text(encoding="utf-8")
     return environment.from_string(source).render(content(mapping, results, command))
@@ -61,7 +67,8 @@ def render(mapping: Mapping, results: Sequence[Result], command: str) -> str:
 
 def content(mapping: Mapping, results: Sequence[Result], command: str) -> dict[str, Any]:
     """Everything the template names."""
-    rows = coupling_rows(mapping)
+    rows, timing = matrix_rows(mapping), mapping.timing
+    placement, mesh = mapping.placement, mapping.target.chip.mesh
     spread = distributions(mapping)
     largest = largest_only(spread, figures.MAX_PANELS, lambda entry: entry.devices)
     bars = largest_only(rows, figures.MAX_BARS, lambda row: row.crossbars)
@@ -73,11 +80,11 @@ def content(mapping: Mapping, results: Sequence[Result], command: str) -> dict[s
         "headline": headline(results),
         "seeds": sorted({result.seed for result in results}),
         "layers": layer_rows(mapping),
-        "couplings": rows,
+        "matrices": rows,
         "full_scale_sources": sorted({row.forward_source for row in rows} | {row.transposed_source for row in rows}),
-        "network_figure": network_figure(mapping.network, {row.name: row.short_kind for row in rows}),
+        "network_figure": network_figure(mapping.network, short_kinds(mapping)),
         "bars": bars,
-        "bars_figure": figures.coupling_bars(
+        "bars_figure": figures.matrix_bars(
             [row.name for row in bars], [row.crossbars for row in bars], [row.utilization for row in bars]
         ),
         "distributions": spread,
@@ -88,7 +95,19 @@ def content(mapping: Mapping, results: Sequence[Result], command: str) -> dict[s
             for number, group in enumerate(grouped(results), start=1)
         ],
         "parameters": parameters(mapping.target),
-        "steps": schedule_rows(mapping),
+        "timing": timing,
+        "schedule_rows": times.schedule_rows(mapping),
+        "schedule_figure": schedule_figure(timing),
+        "nudged_rounds": any(step.nudged_rounds for step in mapping.schedule.steps),
+        "durations": times.durations(mapping),
+        "bottleneck": times.bottleneck(mapping),
+        "balance": times.balance(timing),
+        "target_timings": times.target_timings(mapping),
+        "placement_figure": placement_figure(mapping, placement, mesh) if placement and mesh else None,
+        "placement_words": placement_words(placement, mesh) if placement and mesh else "",
+        "buffers": buffers(mapping.memory),
+        "unshared_bytes": unshared_bytes(mapping.memory),
+        "memory_figure": memory_figure(mapping.memory, mapping.target.controller.memory_bytes),
         "weight_devices": weight_devices(mapping.target.cell),
     }
 
@@ -140,17 +159,6 @@ def clip_words(clip: tuple[float, float]) -> str:
     if math.isinf(low) and math.isinf(high):
         return "not clipped"
     return f"{low:g} to {high:g}"
-
-
-def schedule_rows(mapping: Mapping) -> list[dict[str, Any]]:
-    return [
-        {
-            "layers": step.layers,
-            "forward": [read.coupling for read in step.reads if read.direction == "forward"],
-            "transposed": [read.coupling for read in step.reads if read.direction == "transposed"],
-        }
-        for step in mapping.schedule
-    ]
 
 
 def weight_devices(cell: Cell) -> str:

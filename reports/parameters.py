@@ -14,18 +14,20 @@ from reports.quantities import si, si_list
 
 Keys = tuple[str, ...]
 
-UNITS = {"_siemens": "S", "_volt": "V", "_ohm": "Ω", "_ampere": "A", "_s": "s"}
+UNITS = {"_siemens": "S", "_volt": "V", "_ohm": "Ω", "_ampere": "A", "_s": "s", "_hz": "Hz"}
 OF_X = {"at", "power", "scale"}  # of a curve's argument x = g / g_max, whatever the unit of its value
 
 WITHOUT_VALUE: dict[Keys, str] = {
     ("dac", "bits"): "ideal, not quantised",
     ("adc", "bits"): "ideal, not quantised",
     ("controller", "state_bits"): "float, not quantised",
+    ("controller", "memory_bytes"): "as much as the network needs",
     ("chip", "crossbars"): "as many as the network needs",
+    ("chip", "mesh"): "none: crossbars are not placed",
     ("adc", "full_scale_ampere"): "from calibration or a bound",
     ("transposed_dac",): "like dac",
     ("transposed_adc",): "like adc",
-    ("read", "time_s"): "as the device's noise was measured",
+    ("read", "time_s"): "as the device's noise was measured, else 100 ns",
 }
 
 # Shown in words above the table.

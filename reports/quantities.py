@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-PREFIXES = {-15: "f", -12: "p", -9: "n", -6: "µ", -3: "m", 0: ""}
+PREFIXES = {-15: "f", -12: "p", -9: "n", -6: "µ", -3: "m", 0: "", 3: "k", 6: "M", 9: "G"}
 
 DAY_S, HOUR_S, MINUTE_S = 86400.0, 3600.0, 60.0
 
 
 def si(value: float, unit: str, digits: int = 4) -> str:
-    """``4e-05, "S"`` -> ``40 µS``; prefixes from femto up to none."""
+    """``4e-05, "S"`` -> ``40 µS``; prefixes from femto up to none, of frequencies up to giga."""
     return si_list([value], unit, digits)
 
 
@@ -19,8 +19,9 @@ def si_list(values: Sequence[float], unit: str, digits: int = 5) -> str:
     """Several values in the one prefix that suits the largest of them: ``0.348, 16.03, -43.853 µS``."""
     largest = max((abs(value) for value in values), default=0.0)
     exponent = 0 if largest == 0.0 else 3 * math.floor(math.log10(largest) / 3)
-    exponent = min(max(exponent, min(PREFIXES)), 0)
-    numbers = ", ".join(f"{value / 10.0**exponent:,.{digits}g}" if value < 1e4 else f"{value:,g}" for value in values)
+    exponent = min(max(exponent, min(PREFIXES)), max(PREFIXES) if unit == "Hz" else 0)
+    scaled = [value / 10.0**exponent for value in values]
+    numbers = ", ".join(f"{value:,.{digits}g}" if value < 1e4 else f"{value:,g}" for value in scaled)
     return f"{numbers} {PREFIXES[exponent]}{unit}".rstrip()
 
 
@@ -58,3 +59,16 @@ def shape(sizes: Sequence[int]) -> str:
 def plural(count: int, thing: str) -> str:
     """``1 tile``, ``1,206 tiles``."""
     return f"{count:,} {thing}{'' if count == 1 else 's'}"
+
+
+def seconds(value_s: float) -> str:
+    """``0.00123`` -> ``1.23 ms``, above a minute as an age."""
+    return si(value_s, "s", 3) if value_s < MINUTE_S else age(value_s)
+
+
+def bytes_words(count: int) -> str:
+    """``512 bytes``, ``43.7 kB``, ``1.25 MB``; thousands, not 1024."""
+    for size, unit in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
+        if count >= 0.9995 * size:  # rounded to three digits it is one of them
+            return f"{count / size:.3g} {unit}"
+    return plural(count, "byte")

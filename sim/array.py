@@ -11,6 +11,7 @@ from mapping.encoding import Encoding
 from mapping.hardware import Direction
 from mapping.lowering import Lowering, Span
 from sim.converters import Digitiser, Driver
+from sim.drives import Drives, Seen
 from sim.gaussian import NoiseStream
 from sim.parts import Lines, add_slices, forward_parts, transposed_parts
 from sim.read_path import Conversions, ReadPath
@@ -39,6 +40,9 @@ class Array:
         stream: this chip's read noise.
         average: conversions of each read that are averaged.
         frozen: whether read noise stays as it is until :meth:`begin_phase`.
+        state_steps: by direction, the step of the states that a read adds up to, where its digital sums are whole
+            numbers.
+        leave_codes: directions whose sums of codes are left as they are.
     """
 
     lowering: Lowering
@@ -49,12 +53,16 @@ class Array:
     stream: NoiseStream
     average: int = 1
     frozen: bool = False
+    state_steps: dict[Direction, float] = field(default_factory=dict)
+    leave_codes: tuple[Direction, ...] = ()
     counted: dict[Direction, Conversions] = field(init=False)
+    drives: dict[Direction, Drives] = field(init=False)
     rows_read: ReadPath = field(init=False)
     columns_read: ReadPath = field(init=False)
 
     def __post_init__(self) -> None:
         self.counted = {"forward": Conversions(), "transposed": Conversions()}
+        self.drives = {way: Drives(self.lowering, self.encoding, way) for way in self.counted}
         self.build(self.lines)
         if not self.frozen:  # the operands carry the noise from here on
             self.lines = {
@@ -81,6 +89,8 @@ class Array:
             "forward": forward_parts(lowering, encoding, lines["forward"], there.digitiser),
             "transposed": transposed_parts(lowering, self.column_spans, encoding, lines["transposed"], back.digitiser),
         }
+        for way, terminals in lines.items():
+            self.drives[way].meet(terminals.conductance, terminals.higher)
         self.sliced = {direction: found.sliced for direction, found in parts.items()}
         positions = lowering.positions
         self.rows_read = ReadPath(
@@ -95,6 +105,9 @@ class Array:
             self.stream,
             self.average,
             self.counted["forward"],
+            self.drives["forward"],
+            self.state_steps.get("forward"),
+            "forward" in self.leave_codes,
         )
         self.columns_read = ReadPath(
             back.driver,
@@ -108,6 +121,9 @@ class Array:
             self.stream,
             self.average,
             self.counted["transposed"],
+            self.drives["transposed"],
+            self.state_steps.get("transposed"),
+            "transposed" in self.leave_codes,
         )
 
     def forward(self, pre: Tensor) -> Tensor:
@@ -137,6 +153,18 @@ class Array:
     def conversions(self, direction: Direction) -> Conversions:
         """Conversions made in one direction so far."""
         return self.counted[direction]
+
+    def seen(self, direction: Direction) -> list[Seen]:
+        """What drove it and how often it was converted in one direction so far."""
+        path = self.rows_read if direction == "forward" else self.columns_read
+        made = self.counted[direction]
+        return [Seen(self.drives[direction], made.made, made.clipped, path.average)]
+
+    def forget(self) -> None:
+        """Count from zero."""
+        for direction, made in self.counted.items():
+            made.made = made.clipped = 0
+            self.drives[direction].forget()
 
     @property
     def nbytes(self) -> int:

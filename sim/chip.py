@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from collections.abc import Mapping as Table
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from eqprop import EnergyNetwork
+from eqprop import EnergyNetwork, SquaredError
 from eqprop.dynamics import Equilibrium
 from mapping import Mapping
+from mapping.arithmetic import Scaling, SquaredErrorNudge, neuron_, round_
 from mapping.hardware import DIRECTIONS, Direction
-from sim.array import Array
-from sim.converters import state_codes
 from sim.coupling import MappedCoupling
-from sim.fabrication import Fabrication, Streams, build_array, make_crossbars
+from sim.events import DIGITAL, Events, Phases, of_coupling, programming_events, total
+from sim.fabrication import Crossbars, Fabrication, Streams, build_reads, make_crossbars
+from sim.fixed_point import layer_codes
 from sim.read_path import Conversions
+from sim.reads import Reads
 from sim.wire_solver import WireSolver
 from sim.wires import asymmetry
 
@@ -36,6 +39,7 @@ class Chip(EnergyNetwork):
             its own streams, so it is the same chip in any batch of chips.
         chips: instances simulated together; ``memory_bytes`` says what they take.
         age_s: seconds since the reference time of the device (see its preset).
+        first: number of the first of them: chip k of a seed by itself is ``first=k`` and one chip.
         wire_cache: folder that keeps solved wires between runs.
         on_solved: called with the number of crossbars whose wires were just solved, in both directions.
 
@@ -50,6 +54,7 @@ class Chip(EnergyNetwork):
         chips: int = 1,
         age_s: float = 0.0,
         *,
+        first: int = 0,
         wire_cache: Path | None = None,
         on_solved: Callable[[int], None] | None = None,
     ) -> None:
@@ -57,11 +62,11 @@ class Chip(EnergyNetwork):
             raise ValueError(f"chips {chips}: expected >= 1")
         check_age(age_s)
         network = copy.deepcopy(mapping.network)
-        self._streams = [Streams.of(seed, chip) for chip in range(chips)]
+        self.streams = [Streams.of(seed, chip) for chip in range(first, first + chips)]
         solvers = [WireSolver(mapping.target.wires, wire_cache, on_solved) for _ in range(chips)]
         fabrication = Fabrication()
-        arrays = fabricate(mapping, age_s, self._streams, solvers, fabrication)
-        couplings = {name: MappedCoupling(network.coupling(name), arrays[name]) for name in mapping.matrices}
+        arrays = fabricate(mapping, age_s, self.streams, solvers, fabrication)
+        couplings = {name: MappedCoupling(network.coupling(name), arrays[name]) for name in mapping.chains}
         super().__init__(network.layers, network.inputs, network.edges, couplings, network.cost, network.dynamics)
         self.biases = network.biases
         self.mapping = mapping
@@ -69,16 +74,15 @@ class Chip(EnergyNetwork):
         self.age_s = age_s
         self.fabrication = fabrication
         self._chips = chips
-        self._solvers = solvers
-        bits = mapping.target.controller.state_bits
-        self._state_codes = {
-            name: state_codes(bits, mapping.network.layers[name].clip, mapping.layers[name]) for name in network.free
-        }
+        self.solvers = solvers
+        self._phases = Phases()
+        self._earlier = dict.fromkeys(mapping.chains, Events())  # of the same devices at other ages
+        self.codes = layer_codes(mapping)
 
     @property
     def wire_error_bound(self) -> float:
         """How far off the wires of any coupling can be since they were solved: |dG_eff| / |G_eff| at most."""
-        return max(solver.bound for solver in self._solvers)
+        return max(solver.bound for solver in self.solvers)
 
     def set_age(self, age_s: float) -> None:
         """Let the same devices be ``age_s`` seconds old; wires are solved anew where devices moved enough.
@@ -87,11 +91,18 @@ class Chip(EnergyNetwork):
             ValueError: for a negative age.
         """
         check_age(age_s)
+        self._earlier = {name: self.events(name) for name in self.mapping.chains}
         self.fabrication = Fabrication()
-        arrays = fabricate(self.mapping, age_s, self._streams, self._solvers, self.fabrication)
+        arrays = fabricate(self.mapping, age_s, self.streams, self.solvers, self.fabrication)
         for name, of_chips in arrays.items():
             self.mapped(name).arrays = of_chips
         self.age_s = age_s
+
+    def exchange(self, number: int, crossbars: Crossbars) -> None:
+        """Let chip ``number`` read other devices from here on: those it has learned."""
+        self._earlier = {name: self.events(name) for name in self.mapping.chains}
+        for name in self.mapping.chains:
+            self.mapped(name).arrays[number] = build_reads(self.mapping, name, crossbars, self.streams[number])
 
     def mapped(self, name: str) -> MappedCoupling:
         """The coupling that answers for ``name``."""
@@ -107,7 +118,7 @@ class Chip(EnergyNetwork):
     @property
     def memory_bytes(self) -> int:
         """Memory of all chips' devices and prepared reads."""
-        return sum(array.nbytes for name in self.mapping.matrices for array in self.mapped(name).arrays)
+        return sum(array.nbytes for name in self.mapping.chains for array in self.mapped(name).arrays)
 
     @property
     def bytes_per_image(self) -> int:
@@ -117,12 +128,36 @@ class Chip(EnergyNetwork):
 
     def conversions(self, name: str, direction: Direction) -> Conversions:
         """ADC conversions of a coupling so far, all chips together."""
-        total = Conversions()
+        return Conversions.total(array.conversions(direction) for array in self.mapped(name).arrays)
+
+    def events(self, name: str | None = None, direction: Direction | None = None) -> Events:
+        """What happened since the chip was made or :meth:`reset_events`, all chips and samples together.
+
+        Args:
+            name: a coupling, ``sim.events.DIGITAL`` for what belongs to none, or everything.
+            direction: reads of one direction alone, of a chip whose age was not set since (a coupling's name given).
+        """
+        if name is None:
+            return total(self.events(each) for each in (*self.mapping.chains, DIGITAL))
+        if name == DIGITAL:
+            return self._phases.events(self.mapping)
+        found = Events() if direction is not None else self._earlier[name]
         for array in self.mapped(name).arrays:
-            seen = array.conversions(direction)
-            total.made += seen.made
-            total.clipped += seen.clipped
-        return total
+            found += of_coupling(self.mapping, name, {way: array.seen(way) for way in DIRECTIONS}, direction)
+        return found
+
+    def reset_events(self) -> None:
+        """Count from zero; conversions as well."""
+        self._phases = Phases()
+        self._earlier = dict.fromkeys(self.mapping.chains, Events())
+        for name in self.mapping.chains:
+            for array in self.mapped(name).arrays:
+                array.forget()
+
+    @property
+    def programming_events(self) -> Events:
+        """What programming the chips took; not among :meth:`events`."""
+        return programming_events(self.mapping, self.fabrication)
 
     def asymmetry(self, name: str) -> float:
         """|W_forward - W_transposed| / |W_forward| of a coupling (Frobenius norms), the largest of the chips."""
@@ -134,10 +169,19 @@ class Chip(EnergyNetwork):
     @torch.no_grad()
     def relax(self, *args: object, **settings: object) -> Equilibrium:
         """As :meth:`EnergyNetwork.relax`; read noise that is frozen over a phase is drawn anew first."""
-        for name in self.mapping.matrices:
+        for name in self.mapping.chains:
             for array in self.mapped(name).arrays:
                 array.begin_phase()
-        return super().relax(*args, **settings)  # type: ignore[arg-type]
+        found = super().relax(*args, **settings)  # type: ignore[arg-type]
+        samples = len(next(iter(found.states.values())))
+        self._phases.relaxed("nudged" if settings.get("beta") else "free", samples, found.sweeps)
+        return found
+
+    def logits(self, states: Table[str, Tensor]) -> Tensor:
+        """As :meth:`EnergyNetwork.logits`; the read of an answer is counted."""
+        found = super().logits(states)
+        self._phases.answers += len(found)
+        return found
 
     def spread(self, data: Tensor) -> Tensor:
         """Repeat a batch for each chip: [batch, ...] -> [chips * batch, ...]."""
@@ -147,10 +191,44 @@ class Chip(EnergyNetwork):
         # repeat forgets the memory format, and random draws fill memory in order: a chip would see other noise.
         return repeated.to(memory_format=torch.channels_last) if data.dim() == 4 else repeated
 
+    def clamp(self, x: Tensor | Table[str, Tensor]) -> dict[str, Tensor]:
+        """As :meth:`EnergyNetwork.clamp`, rounded to the inputs' fixed point."""
+        return {name: self.rounded(name, value) for name, value in super().clamp(x).items()}
+
+    def constant_drive(self, clamped: Table[str, Tensor]) -> dict[str, Tensor]:
+        """As :meth:`EnergyNetwork.constant_drive`, biases rounded to their layer's fixed point."""
+        drives = super().constant_drive(clamped)
+        for name, drive in drives.items():
+            codes = self.codes[name]
+            if codes is not None:  # reads are multiples of the step already, or float
+                drives[name] = round_(drive * (1.0 / codes.step)).mul_(codes.step)
+        return drives
+
+    def rounded(self, name: str, state: Tensor) -> Tensor:
+        """The nearest values that a layer's fixed point holds."""
+        codes = self.codes[name]
+        return state if codes is None else codes.quantise_(state.clone())
+
+    def minimise_(self, name: str, drive: Tensor, state: Tensor, target: Tensor | None, beta: float) -> Tensor:
+        """As :meth:`EnergyNetwork.minimise_`, by the controller's integer rules where states are fixed-point."""
+        codes, stiffness = self.codes[name], self.layers[name].stiffness
+        nudged = name == self.cost.layer and target is not None and beta != 0.0
+        if codes is None or (nudged and not isinstance(self.cost, SquaredError)):
+            return super().minimise_(name, drive, state, target, beta)
+        whole = round_(drive.mul_(1.0 / codes.step))
+        limits = (codes.low, codes.high)
+        if nudged:
+            assert target is not None
+            nudge = SquaredErrorNudge.build(beta, stiffness, round(1.0 / codes.step))
+            nudge.apply_(whole, target, limits)
+        else:
+            neuron_(whole, 0, Scaling.nearest(1.0 / stiffness), limits)
+        return whole.mul_(codes.step)
+
     def confine_(self, name: str, state: Tensor) -> Tensor:
         """Clip to the layer's range and round to its fixed point."""
         state = super().confine_(name, state)
-        codes = self._state_codes[name]
+        codes = self.codes[name]
         return state if codes is None else codes.quantise_(state)
 
 
@@ -161,11 +239,11 @@ def check_age(age_s: float) -> None:
 
 def fabricate(
     mapping: Mapping, age_s: float, streams: list[Streams], solvers: list[WireSolver], fabrication: Fabrication
-) -> dict[str, list[Array]]:
+) -> dict[str, list[Reads]]:
     """Program every coupling's crossbars on every chip, by coupling name."""
-    arrays: dict[str, list[Array]] = {name: [] for name in mapping.matrices}
+    arrays: dict[str, list[Reads]] = {name: [] for name in mapping.chains}
     for own, solver in zip(streams, solvers, strict=True):
         crossbars = make_crossbars(mapping, age_s, own.start(), solver, fabrication)
-        for name in mapping.matrices:
-            arrays[name].append(build_array(mapping, name, crossbars, own.reads))
+        for name in mapping.chains:
+            arrays[name].append(build_reads(mapping, name, crossbars, own))
     return arrays

@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 import torch
 from torch import Tensor
 
-from mapping.arithmetic import Codes
+from mapping.arithmetic import Codes, Scaling
 from mapping.device import Sinh
+from mapping.dither import Lfsr, dithered_
 from mapping.hardware import Adc, Dac
 from mapping.plan import LayerScale
 from mapping.target import Target
+
+
+@dataclass
+class Register:
+    """The shift register that dithers a chip's DACs: where one read ends, the next goes on."""
+
+    lfsr: Lfsr
+
+    @classmethod
+    def seeded(cls, seed: int) -> Register:
+        """A register at any place of its period."""
+        return cls(Lfsr(seed=1 + seed % (2**16 - 1)))
 
 
 @dataclass(frozen=True)
@@ -26,24 +38,48 @@ class Driver:
 
     Attributes:
         dac: its description.
-        codes: of the layer's states, None for ideal converters.
+        codes: of the converter, None for an ideal one.
         bend: the device's current at a drive over its ohmic conductance; None for ohmic devices.
+        states: of the fixed-point states it is given, None where they are float: states to codes of the converter is
+            then the controller's integer rule.
+        dither: the chip's register, where codes are dithered.
     """
 
     dac: Dac
     codes: Codes | None
     bend: Callable[[Tensor], Tensor] | None = None
+    states: Codes | None = None
+    dither: Register | None = None
 
     def drives(self, state: Tensor) -> list[tuple[float, Tensor]]:
         """What lines are driven with, read after read, and what each read counts."""
         if self.codes is None:
             given = [(1.0, state)]
         elif self.dac.input == "bit-serial":
-            given = self.planes(self.codes, self.codes.encode_(state.clone()))
+            given = self.planes(self.codes, self.encoded(self.codes, state))
         else:
-            codes = self.codes.encode_(state.clone())
+            codes = self.encoded(self.codes, state)
             given = [(1.0, self.codes.decode_(self.bow_(codes) if self.dac.bow_lsb else codes))]
         return given if self.bend is None else [(weight, self.bend(drive)) for weight, drive in given]
+
+    def encoded(self, codes: Codes, state: Tensor) -> Tensor:
+        """Converter codes of states: rounded, or dithered."""
+        if self.states is None:
+            return codes.encode_(state.clone())
+        limits = (codes.low, codes.high)
+        whole = state * (1.0 / self.states.step)  # exact: a power of two, and states are its multiples
+        if self.dither is None:
+            return self.scaling.apply_(whole, limits)
+        dithered = dithered_(whole, self.scaling, limits, self.dither.lfsr)
+        self.dither.lfsr = self.dither.lfsr.after(whole.numel())
+        return dithered
+
+    @cached_property
+    def scaling(self) -> Scaling:
+        """State codes to converter codes."""
+        assert self.codes is not None
+        assert self.states is not None
+        return Scaling.nearest(self.states.step / self.codes.step)
 
     def planes(self, codes: Codes, state: Tensor) -> list[tuple[float, Tensor]]:
         """Bits of |code|, lowest first, each at full voltage with the code's sign."""
@@ -85,14 +121,20 @@ class Digitiser:
         return first if bool((self.steps == first).all()) else None
 
 
-def build_driver(target: Target, dac: Dac, scale: LayerScale) -> Driver:
-    """The converters that drive a layer's states."""
+def build_driver(
+    target: Target, dac: Dac, scale: LayerScale, states: Codes | None = None, dither: Register | None = None
+) -> Driver:
+    """The converters that drive a layer's states, fixed-point if ``states`` says how."""
     codes = None if dac.bits is None else Codes.for_range(scale.full_scale, dac.bits, signed=scale.signed)
-    law = target.device.current
-    if not isinstance(law, Sinh):
-        return Driver(dac, codes)
-    knee = law.scale_volt * scale.full_scale / dac.full_scale_volt  # V0 in units of the state
-    return Driver(dac, codes, lambda drive: (drive / knee).sinh_().mul_(knee))
+    law, bend = target.device.current, None
+    if isinstance(law, Sinh):
+        knee = law.scale_volt * scale.full_scale / dac.full_scale_volt  # V0 in units of the state
+        bend = partial(bent, knee)
+    return Driver(dac, codes, bend, states, dither if dac.dither else None)
+
+
+def bent(knee: float, drive: Tensor) -> Tensor:
+    return (drive / knee).sinh_().mul_(knee)
 
 
 @dataclass(frozen=True)
@@ -130,12 +172,3 @@ def build_digitiser(
     lines = torch.tensor(sensed_spans) * slices
     steps = full_scales.repeat_interleave(lines, dim=1) / codes.high
     return Digitiser(codes, steps, errors.gains, errors.offsets, adc.noise_lsb)
-
-
-def state_codes(bits: int | None, clip: tuple[float, float], scale: LayerScale) -> Codes | None:
-    """Fixed point of a layer's states: reaches the clip range, or twice the converter range of an unlimited layer."""
-    if bits is None:
-        return None
-    low, high = clip
-    reach = max(abs(low), abs(high))
-    return Codes.fixed_point(reach if reach != math.inf else 2 * scale.full_scale, bits, signed=low < 0.0)

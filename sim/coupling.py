@@ -11,18 +11,18 @@ from torch import Tensor
 from eqprop import Coupling
 from eqprop.couplings import StandIn
 from mapping.hardware import Direction
-from sim.array import Array
+from sim.reads import Reads
 from sim.workers import run_all
 
 
 class MappedCoupling(StandIn):
-    """Reads go to ``arrays``, one for each chip; the batch holds the chips' samples one chip after the other.
+    """Reads go to what ``arrays`` holds for each chip; the batch holds the chips' samples one chip after the other.
 
     ``gradient`` is the digital product of the states (learning by pulses is a matter of the arrays, not of this
     class), and lands on the ideal coupling's parameters.
     """
 
-    def __init__(self, ideal: Coupling, arrays: Sequence[Array]) -> None:
+    def __init__(self, ideal: Coupling, arrays: Sequence[Reads]) -> None:
         super().__init__(ideal)
         self.arrays = list(arrays)
 

@@ -9,15 +9,19 @@ import torch
 from torch import Tensor
 
 from mapping import Mapping
-from mapping.bounds import converter_scales
 from mapping.encoding import Encoding
 from mapping.hardware import DIRECTIONS, Direction
-from mapping.plan import LayerScale, MappedMatrix
+from mapping.plan import MappedMatrix, Replica
 from sim.array import Array, Periphery
-from sim.converters import ChannelErrors, build_digitiser, build_driver
+from sim.chain import Chain
+from sim.converters import ChannelErrors, Register, build_digitiser, build_driver
+from sim.copies import Copies
 from sim.devices import DeviceModel
+from sim.devices.faults import Stuck
+from sim.fixed_point import ends, state_steps
 from sim.gaussian import NoiseStream, whole
 from sim.parts import Lines
+from sim.reads import Reads
 from sim.wire_noise import WireNoiseLines
 from sim.wire_solver import Seen, WireSolver
 
@@ -47,17 +51,21 @@ class Draws:
 
 @dataclass(frozen=True)
 class Streams:
-    """Seeds of one chip's streams. Read noise goes on from where it was when the chip is made again at another age."""
+    """Seeds of one chip's streams. Read noise and dither go on where they were when the chip is made at another age."""
 
     devices: int
     periphery: int
     reads: NoiseStream
+    learning: int
+    dither: Register
 
     @classmethod
     def of(cls, seed: int, chip: int) -> Streams:
         """Independent streams of chip number ``chip`` of ``seed``."""
-        devices, reads, periphery = np.random.SeedSequence([seed, chip]).spawn(3)
-        return cls(whole(devices), whole(periphery), NoiseStream(reads))
+        devices, reads, periphery, learning, dither = np.random.SeedSequence([seed, chip]).spawn(5)
+        return cls(
+            whole(devices), whole(periphery), NoiseStream(reads), whole(learning), Register.seeded(whole(dither))
+        )
 
     def start(self) -> Draws:
         """Streams from their beginning, but for the reads'."""
@@ -79,10 +87,23 @@ class Crossbars:
     errors: dict[Direction, ChannelErrors]
 
 
-def make_crossbars(
-    mapping: Mapping, age_s: float, draws: Draws, solver: WireSolver, fabrication: Fabrication
-) -> Crossbars:
-    """Program a chip's crossbars, unused devices included, let them age, solve their wires, give them converters."""
+@dataclass
+class Manufactured:
+    """The devices of one chip, unused ones included, at an age.
+
+    Attributes:
+        conductance: siemens, [crossbars, rows, columns].
+        stuck: which of them never move, or None.
+        errors: of the ADCs at every line that a direction senses.
+    """
+
+    conductance: Tensor
+    stuck: Stuck | None
+    errors: dict[Direction, ChannelErrors]
+
+
+def manufacture(mapping: Mapping, age_s: float, draws: Draws, fabrication: Fabrication) -> Manufactured:
+    """Program a chip's crossbars, let them age, fix what is stuck, give them converters."""
     target = mapping.target
     model = DeviceModel(target.device)
     programmed = model.program(mapping.conductances, draws.devices)
@@ -90,68 +111,107 @@ def make_crossbars(
     fabrication.writes += programmed.attempts * programmed.conductance.numel()
     fabrication.failed += programmed.failed
     conductance = model.age(programmed.conductance, age_s, draws.devices)
-    conductance = model.stick_(conductance, draws.devices)
-    sigma = None if target.read.noise == "off" else model.read_sigma(conductance, age_s, target.read.time_s)
-    seen = solver.solve(conductance, None if sigma is None else sigma.square())
+    stuck = model.stuck(conductance, draws.devices)
+    if stuck is not None:
+        stuck.stick_(conductance)
     sensed: dict[Direction, int] = {"forward": target.crossbar.columns, "transposed": target.crossbar.rows}
     errors = {
         way: ChannelErrors.draw(target.adc_of(way), (len(conductance), sensed[way]), draws.periphery) for way in sensed
     }
-    return Crossbars(seen, model.current_terms(conductance), errors)
+    return Manufactured(conductance, stuck, errors)
 
 
-def build_array(mapping: Mapping, name: str, crossbars: Crossbars, reads: NoiseStream) -> Array:
-    """One coupling's part of a chip's crossbars."""
-    matrix, target, encoding = mapping.matrices[name], mapping.target, mapping.encoding(name)
-    scales = dict(zip(DIRECTIONS, converter_scales(mapping.network, mapping.layers, name), strict=True))
+def seen_by_terminals(mapping: Mapping, made: Manufactured, age_s: float, solver: WireSolver) -> Crossbars:
+    """Read noise at an age, wires solved, currents beyond Ohm's law."""
+    target = mapping.target
+    model = DeviceModel(target.device)
+    sigma = None
+    if target.read.noise != "off":
+        sigma = model.read_sigma(made.conductance, age_s, target.read.time_s)
+    seen = solver.solve(made.conductance, None if sigma is None else sigma.square())
+    return Crossbars(seen, model.current_terms(made.conductance), made.errors)
+
+
+def make_crossbars(
+    mapping: Mapping, age_s: float, draws: Draws, solver: WireSolver, fabrication: Fabrication
+) -> Crossbars:
+    """All crossbars of a chip as they are at an age."""
+    return seen_by_terminals(mapping, manufacture(mapping, age_s, draws, fabrication), age_s, solver)
+
+
+def build_reads(mapping: Mapping, coupling: str, crossbars: Crossbars, streams: Streams) -> Reads:
+    """What answers for a coupling on one chip: an array, copies of one, or a chain of either."""
+    links = [build_copies(mapping, mapping.matrices[name], crossbars, streams) for name in mapping.chains[coupling]]
+    return links[0] if len(links) == 1 else Chain(links)
+
+
+def build_copies(mapping: Mapping, matrix: MappedMatrix, crossbars: Crossbars, streams: Streams) -> Reads:
+    """All copies of a matrix, each in its own devices."""
+    arrays = [build_array(mapping, matrix, replica, crossbars, streams) for replica in matrix.replicas]
+    if len(arrays) == 1:
+        return arrays[0]
+    return Copies(matrix.lowering, [replica.region for replica in matrix.replicas], arrays)
+
+
+def build_array(
+    mapping: Mapping, matrix: MappedMatrix, replica: Replica, crossbars: Crossbars, streams: Streams
+) -> Array:
+    """One copy of a matrix: its part of a chip's crossbars."""
+    target, encoding = mapping.target, mapping.encoding(matrix.name)
+    per_weight = encoding.devices_per_weight
     lines: dict[Direction, Lines] = {}
     for direction in DIRECTIONS:
         if direction == "transposed" and target.wires.ideal and not crossbars.higher:
             lines[direction] = lines["forward"]  # both directions see the devices themselves
             continue
-        volt_per_state = target.dac_of(direction).full_scale_volt / scales[direction].full_scale
+        volt_per_state = target.dac_of(direction).full_scale_volt / matrix.scale_of(direction).full_scale
         higher = tuple(
-            (power, mapping.matrix_of(name, c) * volt_per_state ** (power - 1)) for power, c in crossbars.higher
+            (power, replica.gather(c, per_weight) * volt_per_state ** (power - 1)) for power, c in crossbars.higher
         )
-        lines[direction] = gathered_lines(matrix, encoding, direction, crossbars.seen[direction], higher)
+        lines[direction] = gathered_lines(matrix, replica, encoding, direction, crossbars.seen[direction], higher)
     return Array(
-        matrix.lowering,
+        matrix.lowering.part(replica.region) if len(matrix.replicas) > 1 else matrix.lowering,
         matrix.column_spans,
         encoding,
         lines,
-        {way: periphery(mapping, matrix, way, scales[way], crossbars.errors[way]) for way in DIRECTIONS},
-        reads,
+        {way: periphery(mapping, matrix, replica, way, crossbars.errors[way], streams.dither) for way in DIRECTIONS},
+        streams.reads,
         target.read.average,
         target.read.noise == "phase",
+        state_steps(mapping, matrix),
+        ("transposed",) if len(matrix.replicas) > 1 else (),
     )
 
 
 def gathered_lines(
     matrix: MappedMatrix,
+    replica: Replica,
     encoding: Encoding,
     direction: Direction,
     seen: Seen,
     higher: tuple[tuple[int, Tensor], ...],
 ) -> Lines:
-    """A coupling's lines out of what the terminals of its crossbars see."""
+    """A copy's lines out of what the terminals of its crossbars see."""
     per_weight = encoding.devices_per_weight
     wire_noise = None
     if seen.noise is not None:
         linear, cross = (
-            torch.stack([matrix.gather(term, per_weight) for term in values.unbind(1)])
+            torch.stack([replica.gather(term, per_weight) for term in values.unbind(1)])
             for values in (seen.noise.linear, seen.noise.cross)
         )
-        wire_noise = WireNoiseLines(linear, cross, gathered_lines_of(matrix, per_weight, direction, seen.noise.gram))
+        wire_noise = WireNoiseLines(
+            linear, cross, gathered_lines_of(matrix, replica, per_weight, direction, seen.noise.gram)
+        )
     return Lines(
-        matrix.gather(seen.conductance, per_weight),
-        None if seen.squared is None else matrix.gather(seen.squared, per_weight),
+        replica.gather(seen.conductance, per_weight),
+        None if seen.squared is None else replica.gather(seen.squared, per_weight),
         wire_noise,
         higher,
     )
 
 
 def gathered_lines_of(
-    matrix: MappedMatrix, per_weight: int, direction: Direction, values: Tensor, every: int = 1
+    matrix: MappedMatrix, replica: Replica, per_weight: int, direction: Direction, values: Tensor, every: int = 1
 ) -> Tensor:
     """Values of sensed lines, a bank for each span of driven ones: [crossbars, ..., lines] -> [spans, ..., lines].
 
@@ -159,7 +219,7 @@ def gathered_lines_of(
     """
     columns = len(matrix.column_spans)
     spans: dict[int, list[Tensor]] = {}
-    for number, tile in enumerate(matrix.tiles):
+    for number, tile in enumerate(replica.tiles):
         if direction == "forward":
             count, start, driven = (tile.columns[1] - tile.columns[0]) * per_weight, tile.at[1], number // columns
             here = slice(start, start + count, every)
@@ -171,16 +231,21 @@ def gathered_lines_of(
 
 
 def periphery(
-    mapping: Mapping, matrix: MappedMatrix, direction: Direction, scale: LayerScale, errors: ChannelErrors
+    mapping: Mapping,
+    matrix: MappedMatrix,
+    replica: Replica,
+    direction: Direction,
+    errors: ChannelErrors,
+    dither: Register,
 ) -> Periphery:
-    """Converters of one coupling in one direction."""
+    """Converters of one copy of a matrix in one direction."""
     target, encoding = mapping.target, mapping.encoding(matrix.name)
     forward = direction == "forward"
-    own = [tile.forward_full_scale if forward else tile.transposed_full_scale for tile in matrix.tiles]
+    own = [tile.forward_full_scale if forward else tile.transposed_full_scale for tile in replica.tiles]
     full_scales = torch.tensor(own).view(len(matrix.lowering.row_spans), len(matrix.column_spans))
     sensed = matrix.column_spans if forward else matrix.lowering.row_spans
     gains, offsets = (
-        gathered_lines_of(matrix, encoding.devices_per_weight, direction, values, encoding.devices_per_slice)
+        gathered_lines_of(matrix, replica, encoding.devices_per_weight, direction, values, encoding.devices_per_slice)
         for values in (errors.gains, errors.offsets)
     )
     digitiser = build_digitiser(
@@ -190,4 +255,6 @@ def periphery(
         encoding.slices if forward else 1,
         ChannelErrors(gains, offsets),
     )
-    return Periphery(build_driver(target, target.dac_of(direction), scale), digitiser)
+    driven = ends(mapping, matrix)[direction == "transposed"]
+    driver = build_driver(target, target.dac_of(direction), matrix.scale_of(direction), driven, dither)
+    return Periphery(driver, digitiser)

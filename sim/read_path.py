@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from mapping.arithmetic import Codes
+from mapping.arithmetic import Codes, Scaling
 from mapping.lowering import Span
 from sim.converters import Digitiser, Driver
+from sim.drives import Drives
 from sim.gaussian import NoiseStream
 
 # Partial sums handled at a time: bounds the memory of a read, and keeps a conversion's passes near the cache.
@@ -93,10 +94,38 @@ class Conversions:
     made: int = 0
     clipped: int = 0
 
+    @classmethod
+    def total(cls, several: Iterable[Conversions]) -> Conversions:
+        """Their sum."""
+        counted = list(several)
+        return cls(sum(each.made for each in counted), sum(each.clipped for each in counted))
+
     @property
     def share(self) -> float:
         """Share of conversions that clipped."""
         return self.clipped / self.made if self.made else 0.0
+
+
+@dataclass(frozen=True)
+class Requantiser:
+    """Sums of ADC codes to values of a fixed-point state, by the integer rule that the controller has.
+
+    Attributes:
+        scaling: codes to codes of the state.
+        step: of the state.
+    """
+
+    scaling: Scaling
+    step: float
+
+    @classmethod
+    def between(cls, adc_step: float, state_step: float) -> Requantiser:
+        """For codes that mean ``adc_step`` each."""
+        return cls(Scaling.nearest(adc_step / state_step), state_step)
+
+    def __call__(self, codes: Tensor) -> Tensor:
+        """In place."""
+        return self.scaling.apply_(codes).mul_(self.step)
 
 
 class ReadPath:
@@ -114,6 +143,10 @@ class ReadPath:
         stream: this chip's read noise.
         average: conversions of each read that are averaged.
         conversions: where conversions are counted.
+        drives: where what drives the lines is counted.
+        state_step: the step of the fixed-point states that the read adds up to: its digital sums are then whole
+            numbers, brought to that step by an integer multiplier and a shift. None: sums are float.
+        leave_codes: leave the sums of codes as they are, for who adds them up with others first.
     """
 
     def __init__(
@@ -129,6 +162,9 @@ class ReadPath:
         stream: NoiseStream,
         average: int,
         conversions: Conversions,
+        drives: Drives,
+        state_step: float | None = None,
+        leave_codes: bool = False,
     ) -> None:
         self.driver, self.parts, self.share, self.sense, self.digitiser = driver, parts, share, sense, digitiser
         self.finish, self.answer_shape, self.stream = finish, answer_shape, stream
@@ -137,7 +173,11 @@ class ReadPath:
         noisy = self.amplifier > 0.0 or any(part.spread is not None for part in parts)
         self.average = average if noisy else 1
         self.step = None if digitiser is None else digitiser.one_step
-        self.conversions = conversions
+        self.conversions, self.drives = conversions, drives
+        self.requantiser: Requantiser | None = None
+        self.leave_codes = leave_codes
+        if state_step is not None and self.step is not None:
+            self.requantiser = Requantiser.between(self.step / self.average, state_step)
 
     @property
     def nbytes(self) -> int:
@@ -160,14 +200,15 @@ class ReadPath:
         """Drive and sense, once or (bit-serial) once for each bit."""
         answer: Tensor | None = None
         for counts, drive in self.driver.drives(state):
+            self.drives.see(drive)
             share = self.finish(self.sums(drive), drive)
             share = share if counts == 1.0 else share.mul_(counts)
             answer = share if answer is None else answer.add_(share)
         assert answer is not None
-        return answer
+        return answer if self.requantiser is None or self.leave_codes else self.requantiser(answer)
 
     def sums(self, drive: Tensor) -> Tensor:
-        """Digital sums over tiles in weight units, [batch, lines, *positions]."""
+        """Digital sums over tiles in weight units (of codes, if they are requantised), [batch, lines, *positions]."""
         total: Tensor | None = None
         for part in self.parts:
             for sums in self.converted(part, self.share(drive, part.span)):
@@ -177,6 +218,8 @@ class ReadPath:
                     sums.mul_(part.counts)
                 total = sums if total is None else total.add_(sums)
         assert total is not None
+        if self.requantiser is not None:
+            return total
         factor = (self.step or 1.0) / self.average
         return total if factor == 1.0 else total.mul_(factor)
 

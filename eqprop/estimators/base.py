@@ -11,6 +11,8 @@ from torch import Tensor
 from eqprop.dynamics import Equilibrium, FixedPoint
 from eqprop.network import EnergyNetwork
 
+Phase = tuple[float, Equilibrium]  # beta and where the relaxation under E + beta C ended
+
 
 @dataclass(frozen=True)
 class Estimate:
@@ -20,7 +22,8 @@ class Estimate:
         loss: batch mean of the cost at the free equilibrium.
         hits: samples whose free prediction was right, of ``count``.
         free: the free equilibrium.
-        nudged: the nudged equilibria, by beta.
+        nudged: the nudged equilibria, by beta; the last one where a beta was relaxed more than once.
+        phases: every relaxation after the free one, in turn, with repeated and reference phases.
     """
 
     loss: float
@@ -28,15 +31,16 @@ class Estimate:
     count: int
     free: Equilibrium
     nudged: dict[float, Equilibrium] = field(default_factory=dict)
+    phases: tuple[Phase, ...] = ()
 
     @property
     def residual(self) -> float:
         """The largest residual of any phase."""
-        return max(e.residual for e in (self.free, *self.nudged.values()))
+        return max(e.residual for e in (self.free, *(e for _, e in self.phases)))
 
     @property
     def converged(self) -> bool:
-        return all(e.converged for e in (self.free, *self.nudged.values()))
+        return all(e.converged for e in (self.free, *(e for _, e in self.phases)))
 
 
 @dataclass(frozen=True)
@@ -60,20 +64,19 @@ class Estimator(ABC):
         """Run the phases on a batch: ``x`` [batch, *input_shape], ``target`` class numbers int64 [batch]."""
         free = network.relax(x)
         labels = network.spread(target)
-        nudged = self.contrast(network, x, target, free)
+        phases = self.contrast(network, x, target, free)
         return Estimate(
             loss=network.cost_value(free.states, labels).mean().item(),
             hits=int((network.logits(free.states).argmax(1) == labels).sum()),
             count=len(labels),
             free=free,
-            nudged=nudged,
+            nudged={beta: equilibrium for beta, equilibrium in phases if beta != 0.0},
+            phases=tuple(phases),
         )
 
     @abstractmethod
-    def contrast(
-        self, network: EnergyNetwork, x: Tensor, target: Tensor, free: Equilibrium
-    ) -> dict[float, Equilibrium]:
-        """Run the nudged phases from ``free``, fill ``.grad``, and return the equilibria by beta."""
+    def contrast(self, network: EnergyNetwork, x: Tensor, target: Tensor, free: Equilibrium) -> list[Phase]:
+        """Run the phases that follow ``free``, fill ``.grad``, and return them in turn (beta 0: a reference)."""
 
     def nudge(self, network: EnergyNetwork, x: Tensor, target: Tensor, beta: float, free: Equilibrium) -> Equilibrium:
         """The equilibrium under E + beta C, relaxed from the free one."""

@@ -17,6 +17,7 @@ from mapping import Mapping
 CHIPS = 5
 DAY_S = 86400.0
 SWEEPS = 15  # a shallow network: the ideal one needs about as many
+NUDGED_SWEEPS = 12
 
 
 def run(output: Path, seed: int, as_json: bool) -> None:
@@ -25,8 +26,9 @@ def run(output: Path, seed: int, as_json: bool) -> None:
     model = output / "model.pt"
     trained, trained_table = train_command.execute(recipe(model, seed))
     say("2/4 compiling it for 128x128 crossbars of HfO2 RRAM")
+    sweeps = [f"controller.free_sweeps={SWEEPS}", f"controller.nudged_sweeps={NUDGED_SWEEPS}"]
     compiled, compiled_table, _ = compile_command.execute(
-        model, output, "128x128", "rram-hfo2", [], "digits", data_dir=None, activation=None
+        compile_command.Request(model, output, "128x128", "rram-hfo2", sweeps, "digits")
     )
     say(f"3/4 simulating {CHIPS} chips, fresh and a day old")
     mapping = Mapping.load(output)
@@ -66,7 +68,7 @@ def recipe(model: Path, seed: int) -> train_command.Request:
             "epochs": 14,
             "learning_rate": 0.08,
             "weight_decay": 1e-3,
-            "nudged_sweeps": 12,
+            "nudged_sweeps": NUDGED_SWEEPS,
             "seed": seed,
         },
     )

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from hwmap.console import print_result, table
 from mapping import Mapping
+from mapping.file import FILE
 from mapping.plan import MappedMatrix
 from reports.parameters import leaves
 
@@ -46,6 +49,11 @@ def changed(what: str, before: dict[Any, Any], after: dict[Any, Any]) -> Iterato
             yield f"{what}: {name}", shown(before.get(key, ABSENT)), shown(after.get(key, ABSENT))
 
 
+def schema() -> None:
+    """Print the JSON schema of ``mapping.yaml``."""
+    sys.stdout.write(json.dumps(FILE.json_schema(), indent=1) + "\n")
+
+
 ABSENT = "-"
 LONGEST = 80
 
@@ -69,6 +77,7 @@ def summary(mapping: Mapping, name: str) -> dict[str, Any]:
         "matrix": f"{low.rows} x {low.columns}, {low.order}",
         "row blocks": len(low.row_spans),
         "column blocks": len(matrix.column_spans),
+        "copies": len(matrix.replicas),
         "places": tuple((tile.crossbar, *tile.at) for tile in matrix.tiles),
         "weight per siemens": matrix.weight_per_siemens,
         "ADC full scale forward": matrix.forward_full_scale,

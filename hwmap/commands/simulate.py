@@ -30,7 +30,7 @@ def run(
     chips: int,
     age_s: float,
     samples: int | None,
-    sweeps: int,
+    sweeps: int | None,
     seed: int,
     memory_gb: float,
     as_json: bool,
@@ -43,6 +43,7 @@ def run(
     test = images(data, "test", data_dir, samples, mapping.network.input_shape, str(directory))
     check_classes(mapping.network, test, str(directory))
     ideal = evaluate_with_progress(mapping.network, test, "ideal network").accuracy
+    sweeps = sweeps or mapping.target.controller.free_sweeps
     result = simulate(directory, mapping, test, ideal, chips, age_s, sweeps, seed, memory_gb)
     if not as_json:
         print_result(result, couplings_table(result), as_json=False)
@@ -91,8 +92,8 @@ def simulate(
         "data": test.name,
         "target": mapping.target.name,
         "seconds": time.perf_counter() - start,
-        "clipped": {name: [chip.conversions(name, way).share for way in DIRECTIONS] for name in mapping.matrices},
-        "asymmetry": {name: chip.asymmetry(name) for name in mapping.matrices},
+        "clipped": {name: [chip.conversions(name, way).share for way in DIRECTIONS] for name in mapping.chains},
+        "asymmetry": {name: chip.asymmetry(name) for name in mapping.chains},
         "writes_per_device": fabrication.writes / fabrication.devices,
         "failed_devices": fabrication.failed,
         "memory_bytes": chip.memory_bytes,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from eqprop.couplings import Conv2d, Coupling
-from mapping.lowering.base import Lowering, Span, spans
+from mapping.lowering.base import Lowering, Region, Span, spans
 from mapping.lowering.conv2d import ConvLowering, lower_conv2d
 from mapping.lowering.dense import DenseLowering
 
@@ -20,4 +20,4 @@ def lower(coupling: Coupling, rows_available: int) -> Lowering:
     return DenseLowering("flat", spans(lowering.rows, rows_available), coupling.pre_shape, coupling.post_shape)
 
 
-__all__ = ["ConvLowering", "DenseLowering", "Lowering", "Span", "lower", "spans"]
+__all__ = ["ConvLowering", "DenseLowering", "Lowering", "Region", "Span", "lower", "spans"]

@@ -16,6 +16,27 @@ def spans(total: int, step: int) -> tuple[Span, ...]:
 
 
 @dataclass(frozen=True)
+class Region:
+    """A rectangle of outputs: rows and columns of the post image. A dense coupling has one output a column."""
+
+    vertical: Span
+    horizontal: Span
+
+    @property
+    def height(self) -> int:
+        return self.vertical[1] - self.vertical[0]
+
+    @property
+    def width(self) -> int:
+        return self.horizontal[1] - self.horizontal[0]
+
+    @property
+    def positions(self) -> int:
+        """Outputs of each column."""
+        return self.height * self.width
+
+
+@dataclass(frozen=True)
 class Lowering(ABC):
     """A coupling as a matrix: rows are what the pre layer drives, columns what the post layer senses.
 
@@ -47,8 +68,37 @@ class Lowering(ABC):
 
     @property
     @abstractmethod
+    def outputs(self) -> Region:
+        """All outputs of a column: the pixels of a convolution."""
+
+    @property
     def positions(self) -> int:
-        """How many outputs each column has: the pixels of a convolution."""
+        """How many outputs each column has."""
+        return self.outputs.positions
+
+    @abstractmethod
+    def part(self, region: Region) -> Lowering:
+        """The same matrix, with only the outputs of ``region`` and the inputs they see."""
+
+    @abstractmethod
+    def seen(self, pre: Tensor, region: Region) -> Tensor:
+        """The inputs that the outputs of ``region`` see, [batch, *pre_shape of the part], zeros beyond the image."""
+
+    @abstractmethod
+    def add_seen_(self, total: Tensor, share: Tensor, region: Region) -> None:
+        """Add what a part's transposed read gave to [batch, *pre_shape], where it belongs."""
+
+    @abstractmethod
+    def in_region(self, post: Tensor, region: Region) -> Tensor:
+        """A view of the outputs of ``region``: [batch, *post_shape] -> [batch, *post_shape of the part]."""
+
+    @abstractmethod
+    def rows_by_position(self, pre: Tensor) -> Tensor:
+        """What drives every row at every position: [batch, *pre_shape] -> [batch * positions, rows]."""
+
+    @abstractmethod
+    def columns_by_position(self, post: Tensor) -> Tensor:
+        """What belongs to every column at every position: [batch, *post_shape] -> [batch * positions, columns]."""
 
     @abstractmethod
     def to_matrix(self, weight: Tensor) -> Tensor:

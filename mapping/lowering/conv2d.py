@@ -7,7 +7,7 @@ convolution of a channel slice of the shifted input.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -16,7 +16,7 @@ from torch import Tensor
 
 from eqprop.couplings import Conv2d
 from eqprop.couplings.conv2d import convolve
-from mapping.lowering.base import Lowering, Span, spans
+from mapping.lowering.base import Lowering, Region, Span, spans
 
 RowOrder = Literal["channel-major", "tap-major"]
 
@@ -63,8 +63,56 @@ class ConvLowering(Lowering):
         return self.post_shape[0]
 
     @property
-    def positions(self) -> int:
-        return self.post_shape[1] * self.post_shape[2]
+    def outputs(self) -> Region:
+        return Region((0, self.post_shape[1]), (0, self.post_shape[2]))
+
+    def part(self, region: Region) -> ConvLowering:
+        (top, bottom), (left, right) = self.reach(region)
+        pre = (self.pre_shape[0], bottom - top, right - left)
+        return replace(self, pre_shape=pre, post_shape=(self.columns, region.height, region.width), padding=(0, 0))
+
+    def reach(self, region: Region) -> tuple[Span, Span]:
+        """Rows and columns of the input image that ``region`` sees; they may lie beyond it, in the padding."""
+        ends = []
+        for axis, (first, last) in enumerate((region.vertical, region.horizontal)):
+            start = first * self.stride[axis] - self.padding[axis]
+            ends.append((start, start + (last - first - 1) * self.stride[axis] + self.kernel[axis]))
+        return ends[0], ends[1]
+
+    def seen(self, pre: Tensor, region: Region) -> Tensor:
+        (top, bottom), (left, right) = self.reach(region)
+        window = pre.new_zeros(len(pre), self.pre_shape[0], bottom - top, right - left)
+        window = window.to(memory_format=torch.channels_last)
+        rows, columns = self.inside(region)
+        image = pre[:, :, slice(*rows), slice(*columns)]
+        window[:, :, rows[0] - top : rows[1] - top, columns[0] - left : columns[1] - left] = image
+        return window
+
+    def inside(self, region: Region) -> tuple[Span, Span]:
+        """Rows and columns of the input image that ``region`` sees, padding left out; empty if it sees no more."""
+        ends = []
+        for axis, (first, last) in enumerate(self.reach(region)):
+            start = min(max(first, 0), self.pre_shape[1 + axis])
+            ends.append((start, max(min(last, self.pre_shape[1 + axis]), start)))
+        return ends[0], ends[1]
+
+    def add_seen_(self, total: Tensor, share: Tensor, region: Region) -> None:
+        (top, _), (left, _) = self.reach(region)
+        rows, columns = self.inside(region)
+        window = share[:, :, rows[0] - top : rows[1] - top, columns[0] - left : columns[1] - left]
+        total[:, :, slice(*rows), slice(*columns)] += window
+
+    def in_region(self, post: Tensor, region: Region) -> Tensor:
+        return post[:, :, slice(*region.vertical), slice(*region.horizontal)]
+
+    def rows_by_position(self, pre: Tensor) -> Tensor:
+        unfolded = F.unfold(pre, self.kernel, padding=self.padding, stride=self.stride).transpose(1, 2)
+        if self.order == "tap-major":
+            unfolded = unfolded.unflatten(2, (-1, self.taps)).transpose(2, 3)
+        return unfolded.reshape(-1, self.rows)
+
+    def columns_by_position(self, post: Tensor) -> Tensor:
+        return post.flatten(2).transpose(1, 2).reshape(-1, self.columns)
 
     def to_matrix(self, weight: Tensor) -> Tensor:
         axes = (1, 2, 3, 0) if self.order == "channel-major" else (2, 3, 1, 0)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from mapping.lowering.base import Lowering, Span
+from mapping.lowering.base import Lowering, Region, Span
 
 
 @dataclass(frozen=True)
@@ -31,8 +31,26 @@ class DenseLowering(Lowering):
         return math.prod(self.post_shape)
 
     @property
-    def positions(self) -> int:
-        return 1
+    def outputs(self) -> Region:
+        return Region((0, 1), (0, 1))
+
+    def part(self, region: Region) -> DenseLowering:
+        return self
+
+    def seen(self, pre: Tensor, region: Region) -> Tensor:
+        return pre
+
+    def add_seen_(self, total: Tensor, share: Tensor, region: Region) -> None:
+        total.add_(share)
+
+    def in_region(self, post: Tensor, region: Region) -> Tensor:
+        return post
+
+    def rows_by_position(self, pre: Tensor) -> Tensor:
+        return pre.flatten(1)
+
+    def columns_by_position(self, post: Tensor) -> Tensor:
+        return post.flatten(1)
 
     def to_matrix(self, weight: Tensor) -> Tensor:
         return weight.T.contiguous()

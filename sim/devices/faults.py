@@ -2,25 +2,44 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
 from mapping.device import Device
 
 
-def stick_(device: Device, conductance: Tensor, generator: torch.Generator) -> Tensor:
-    """Fix random shares of devices at g_min, at g_max, and anywhere between (uniform), in place."""
+@dataclass(frozen=True)
+class Stuck:
+    """Which devices never move, and where they are: [...] of devices, conductances in siemens."""
+
+    devices: Tensor
+    conductance: Tensor
+
+    def stick_(self, conductance: Tensor) -> Tensor:
+        """Bring the stuck devices to where they are, in place."""
+        return torch.where(self.devices, self.conductance, conductance, out=conductance)
+
+
+def draw(device: Device, like: Tensor, generator: torch.Generator) -> Stuck | None:
+    """Random shares of devices, stuck at g_min, at g_max, and anywhere between (uniform); None if there are none."""
     stuck = device.stuck
     if stuck.low == stuck.high == stuck.any == 0.0:
-        return conductance
+        return None
     low, high = device.g_min_siemens, device.g_max_siemens
-    draw = uniform_like(conductance, generator)
+    chance = uniform_like(like, generator)
+    where = torch.full_like(like, high)
     if stuck.any > 0.0:
-        chosen = (draw >= stuck.low) & (draw < stuck.low + stuck.any)
-        anywhere = uniform_like(conductance, generator).mul_(high - low).add_(low)
-        torch.where(chosen, anywhere, conductance, out=conductance)
-    conductance.masked_fill_(draw < stuck.low, low)
-    return conductance.masked_fill_(draw >= 1.0 - stuck.high, high)
+        where.copy_(uniform_like(like, generator).mul_(high - low).add_(low))
+    where.masked_fill_(chance < stuck.low, low).masked_fill_(chance >= 1.0 - stuck.high, high)
+    return Stuck((chance < stuck.low + stuck.any) | (chance >= 1.0 - stuck.high), where)
+
+
+def stick_(device: Device, conductance: Tensor, generator: torch.Generator) -> Tensor:
+    """Draw stuck devices and bring them to where they are, in place."""
+    stuck = draw(device, conductance, generator)
+    return conductance if stuck is None else stuck.stick_(conductance)
 
 
 def uniform_like(x: Tensor, generator: torch.Generator) -> Tensor:

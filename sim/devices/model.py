@@ -9,6 +9,7 @@ from torch import Tensor
 
 from mapping.device import Device
 from sim.devices import current, drift, faults, programming, pulses, read_noise
+from sim.devices.faults import Stuck
 from sim.devices.programming import Programmed
 from sim.devices.pulses import Responses
 
@@ -35,6 +36,10 @@ class DeviceModel:
     def stick_(self, conductance: Tensor, generator: torch.Generator) -> Tensor:
         """Fix the stuck devices, in place."""
         return faults.stick_(self.device, conductance, generator)
+
+    def stuck(self, like: Tensor, generator: torch.Generator) -> Stuck | None:
+        """Which devices are stuck, and where; the draw of :meth:`stick_`."""
+        return faults.draw(self.device, like, generator)
 
     def read_sigma(self, conductance: Tensor, age_s: float, read_time_s: float | None = None) -> Tensor | None:
         """Standard deviation of a read, or None if reads are exact; see :func:`sim.devices.read_noise.sigma`."""

@@ -90,12 +90,13 @@ def test_width_leaves_input_and_output_alone() -> None:
     }  # fmt: skip
 
 
-def test_seed_alone_decides_the_weights() -> None:
+@pytest.mark.parametrize(("name", "width"), [("hopfield-resnet", 1.0), ("bilinear", 1 / 16)])
+def test_seed_alone_decides_the_weights(name: str, width: float) -> None:
     torch.manual_seed(1)
-    first = models.build("hopfield-resnet", seed=5).state_dict()
+    first = models.build(name, width=width, seed=5).state_dict()
     torch.manual_seed(2)
-    second = models.build("hopfield-resnet", seed=5).state_dict()
-    other = models.build("hopfield-resnet", seed=6).state_dict()
+    second = models.build(name, width=width, seed=5).state_dict()
+    other = models.build(name, width=width, seed=6).state_dict()
     assert all(torch.equal(first[name], second[name]) for name in first)
     assert not any(torch.equal(first[name], other[name]) for name in first)
 
@@ -109,6 +110,7 @@ def test_seed_alone_decides_the_weights() -> None:
         *(("vgg5", width) for width in (1 / 32, 1 / 8)),
         *(("hopfield-resnet", width) for width in (0.25, 1.0)),
         *(("hopfield-resnet13", width) for width in (1 / 32, 1 / 8)),
+        *(("bilinear", width) for width in (1 / 32, 1.0)),
     ],
 )
 def test_untrained_networks_reach_equilibrium(name: str, width: float, cost: str, seed: int) -> None:
@@ -130,7 +132,7 @@ def test_untrained_networks_of_full_width_reach_equilibrium(name: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"name": "resnet"}, "model 'resnet': expected one of mlp, vgg5, hopfield-resnet, hopfield-resnet13"),
+        ({"name": "resnet"}, "model 'resnet': expected one of mlp, vgg5, hopfield-resnet, hopfield-resnet13, bilinear"),
         ({"name": "mlp", "width": 0.0}, "width 0.0"),
         ({"name": "mlp", "width": math.nan}, "width nan"),
         ({"name": "mlp", "classes": 1}, "classes 1"),
@@ -140,6 +142,7 @@ def test_untrained_networks_of_full_width_reach_equilibrium(name: str) -> None:
         ({"name": "vgg5", "size": 8}, "expected positive sizes"),
         ({"name": "vgg5", "channels": 0}, "expected positive sizes"),
         ({"name": "mlp", "size": -1}, "expected positive sizes"),
+        ({"name": "bilinear", "channels": 0}, "expected positive sizes"),
     ],
 )
 def test_impossible_models_are_refused_in_one_line(arguments: dict[str, object], message: str) -> None:

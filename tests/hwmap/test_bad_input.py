@@ -135,6 +135,23 @@ def test_too_few_crossbars_are_counted(compile_into: Any, tmp_path: Path, model:
 
 
 @pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--crossbar", "8x8", "--crossbars", "2"), ("--crossbars 2", "expected at least")),
+        (("--low-rank", "both"), ("--low-rank both", "keep")),
+        (("--pack", "maybe"), ("--pack maybe", "off")),
+        (("--set", "controller.memory_bytes=10"), ("controller.memory_bytes is 10", "more")),
+        (("--set", "chip.mesh=[0, 4]"), ("chip.mesh",)),
+    ],
+)
+def test_a_compiler_option_that_does_not_fit_is_refused(
+    compile_into: Any, tmp_path: Path, model: Path, options: tuple[str, ...], words: tuple[str, ...]
+) -> None:
+    refused(compile_into(tmp_path, model, *options), *words)
+    nothing_written(tmp_path)
+
+
+@pytest.mark.parametrize(
     ("setting", "word"),
     [("adc.bits=99", "16"), ("adc.bitz=8", "bitz"), ("adc.bits", "key.key=value"), ("device=none", "no such preset")],
 )

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 import eqprop
+from eqprop import checkpoint
 from mapping import Mapping
 
 TRAIN = ("train", "mlp", "--data", "digits", "--width", "0.1", "--learning-rate", "0.1", "--seed", "3")
@@ -92,12 +93,16 @@ def test_simulating_reports_its_keys_and_repeats(folder: Path, compiled: dict[st
 def test_a_dry_run_says_what_passes_did_and_writes_nothing(folder: Path, trained: dict[str, Any]) -> None:
     before = sorted(folder.rglob("*"))
     arguments = ("compile", folder / "model.pt", "--crossbar", "64x64", "--dry-run")
-    packed, alone = as_json(*arguments), as_json(*arguments, "--no-pack")
+    packed, alone = as_json(*arguments), as_json(*arguments, "--pack", "off")
     assert packed["directory"] is None
     assert packed["crossbars"] <= alone["crossbars"] == alone["tiles"] == packed["tiles"]
     assert packed["utilization"] >= alone["utilization"]
-    assert list(packed["passes"]) == ["check", "lower", "scale", "calibrate", "place", "pack", "encode", "schedule"]
-    assert f"{packed['tiles']} blocks" in packed["passes"]["place"]
+    passes = ["check", "lower", "scale", "calibrate", "replicate", "pack", "place", "encode", "schedule", "allocate"]
+    assert list(packed["passes"]) == passes
+    assert f"{packed['tiles']} blocks" in packed["passes"]["pack"]
+    assert packed["sweep_clocks"] > 0
+    assert packed["ep_step_s"] > packed["inference_s"] > 0
+    assert packed["state_bytes"] > 0
     shown = run(*arguments, "--explain").stdout
     assert "what each pass did" in shown
     assert "nothing written" in shown
@@ -109,13 +114,39 @@ def test_two_compilations_are_compared(folder: Path, compiled: dict[str, Any]) -
     same = ("compile", folder / "model.pt", "--crossbar", "64x64", "--calibrate", "digits")
     run(*same, "-o", again)
     assert as_json("map", "diff", folder / "out", again) == {"same": True, "differences": []}
-    run(*same, "--set", "device.g_max_siemens=30e-6", "--no-pack", "-o", changed)
+    run(*same, "--set", "device.g_max_siemens=30e-6", "--pack", "off", "-o", changed)
     result = as_json("map", "diff", folder / "out", changed)
     found = {entry["what"]: (entry["one"], entry["other"]) for entry in result["differences"]}
     assert result["same"] is False
     assert found["target: device.g_max_siemens"] == ("4e-05", "3e-05")
     assert any(what.endswith("weight per siemens") for what in found)
     assert "conductances" in found
+
+
+def test_copies_fill_a_budget_and_a_mesh_gets_sites(folder: Path, trained: dict[str, Any]) -> None:
+    model = folder / "convolutional.pt"
+    checkpoint.save(model, checkpoint.Checkpoint(eqprop.models.build("hopfield-resnet", size=8, channels=1, width=0.1)))
+    arguments = ("compile", model, "--crossbar", "32x32", "--set", "chip.mesh=[3, 3]")
+    single = as_json(*arguments, "--dry-run")
+    budget = single["crossbars"] + 12
+    several = as_json(*arguments, "--crossbars", str(budget), "-o", folder / "copies")
+    assert single["crossbars"] < several["crossbars"] <= budget
+    assert several["weights"] == single["weights"]
+    assert "one copy of each" in single["passes"]["replicate"]
+    assert " x" in several["passes"]["replicate"]
+    assert "chips of 3x3" in several["passes"]["place"]
+    mapping = Mapping.load(folder / "copies")
+    assert mapping.placement is not None
+    assert len(set(mapping.placement.sites)) == mapping.crossbars
+    listed = (folder / "copies" / "program.txt").read_text()
+    assert "LOOP 30" in listed
+    simulated = as_json("simulate", folder / "copies", "--data", "digits", "--samples", "10")
+    assert simulated["sweeps"] == 30
+
+
+def test_the_schema_of_mappings_is_json_schema() -> None:
+    schema = json.loads(run("map", "schema").stdout)
+    assert {"matrices", "schedule", "memory", "hashes"} <= set(schema["properties"])
 
 
 def test_the_schema_of_targets_is_json_schema() -> None:

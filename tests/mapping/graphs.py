@@ -9,7 +9,7 @@ import torch
 from hypothesis import strategies as st
 
 from eqprop import Conv2d, CrossEntropy, Dense, Edge, EnergyNetwork, FixedPoint, Layer, LowRank, MaxPool2d, SquaredError
-from mapping import Target
+from mapping import Mapping, Target, compile
 
 CLIPS = [(0.0, 1.0), (-1.0, 1.0), (0.0, 6.0)]
 
@@ -87,6 +87,22 @@ def networks(draw: st.DrawFn) -> EnergyNetwork:
         for bias in network.biases.values():
             bias.uniform_(-0.3, 0.3, generator=generator)
     return network
+
+
+@st.composite
+def compilations(
+    draw: st.DrawFn, networks_of: st.SearchStrategy[EnergyNetwork], target: Target, **more: Any
+) -> Mapping:
+    """A network compiled for ``target``: packed or not, low-rank couplings kept or merged, with or without copies."""
+    network = draw(networks_of)
+    options = {
+        "packed": draw(st.booleans()),
+        "low_rank": draw(st.sampled_from(["auto", "keep", "merge"])),
+        **more,
+    }
+    single = compile(network, target, **options)
+    extra = draw(st.sampled_from([None, 0, 1, 5, 30]))
+    return single if extra is None else compile(network, target, budget=single.crossbars + extra, **options)
 
 
 def images_for(network: EnergyNetwork, count: int = 3, seed: int = 0) -> torch.Tensor:

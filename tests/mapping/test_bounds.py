@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 import mapping
-from eqprop import EnergyNetwork, Layer, models
+from eqprop import EnergyNetwork, Layer, LowRank, models
 from mapping.bounds import converter_scales, layer_scale, partial_sum_bounds
 from mapping.calibration import Cuts, Ranges
 from mapping.lowering import DenseLowering, Span, spans
@@ -71,14 +71,35 @@ def test_without_data_no_input_in_range_can_clip(network: EnergyNetwork, kind: s
     mapped = mapping.compile(network, ideal_target(rows, columns, kind, g_min_siemens=1e-6))
     for name, found in mapped.matrices.items():
         low, encoding = found.lowering, mapped.encoding(name)
-        pre, post = converter_scales(network, mapped.layers, name)
-        matrix = low.to_matrix(network.coupling(name).effective_weight()).double() + encoding.offset
+        pre, post = found.rows_scale, found.columns_scale
+        matrix = weights_of(network, mapped, name) + encoding.offset
         forward = max(worst_case(matrix[slice(*span)], pre) for span in low.row_spans)
         transposed = max(worst_case(matrix[:, slice(*span)].T, post) for span in found.column_spans)
         assert found.forward_full_scale == pytest.approx(forward, rel=1e-5)
         assert found.transposed_full_scale == pytest.approx(transposed, rel=1e-5)
         assert found.forward_source.endswith("nothing clips")
         assert found.transposed_source.endswith("nothing clips")
+
+
+def weights_of(network: EnergyNetwork, mapped: mapping.Mapping, name: str) -> Tensor:
+    """A mapped matrix's weights, [rows, columns]."""
+    coupling = network.coupling(mapped.matrices[name].coupling)
+    if isinstance(coupling, LowRank) and name.endswith((".V", ".U")):
+        return (coupling.V if name.endswith(".V") else coupling.U.T).detach().double()
+    return mapped.matrices[name].lowering.to_matrix(coupling.effective_weight()).double()
+
+
+@settings(max_examples=20)
+@given(networks(), st.integers(2, 24))
+def test_nothing_on_a_bus_is_beyond_its_bound(network: EnergyNetwork, side: int) -> None:
+    mapped = mapping.compile(network, ideal_target(side, side), low_rank="keep")
+    for name, (first, *rest) in mapped.chains.items():
+        ends = converter_scales(network, mapped.layers, name)
+        assert (mapped.matrices[first].rows_scale, mapped.matrices[(first, *rest)[-1]].columns_scale) == ends
+        for last in rest:
+            forward, back = weights_of(network, mapped, first), weights_of(network, mapped, last).T
+            assert mapped.matrices[last].rows_scale.full_scale == pytest.approx(worst_case(forward, ends[0]), rel=1e-5)
+            assert mapped.matrices[first].columns_scale.full_scale == pytest.approx(worst_case(back, ends[1]), rel=1e-5)
 
 
 def network_with(clip: tuple[float, float]) -> EnergyNetwork:

@@ -1,5 +1,6 @@
 """Truth: every read of a relaxation recorded, its partial sums formed from unfolded images, and their maxima taken."""
 
+import pytest
 import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
@@ -7,12 +8,11 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 import mapping
-from eqprop import Coupling, EnergyNetwork
+from eqprop import Coupling, Edge, EnergyNetwork, FixedPoint, Layer, LowRank, SquaredError
 from eqprop.couplings import StandIn
 from mapping.bounds import ERROR_SCALE
-from mapping.compiler import cut
 from mapping.encoding import encoding_for
-from mapping.lowering import ConvLowering, Lowering, lower
+from mapping.lowering import ConvLowering, Lowering, lower, spans
 from tests.mapping.graphs import ideal_target, images_for, networks
 
 
@@ -62,13 +62,13 @@ def column_drives(low: Lowering, post: Tensor) -> Tensor:
 @given(networks(), st.sampled_from(["differential", "offset"]), st.integers(2, 24), st.integers(2, 24))
 def test_full_scales_are_the_largest_partial_sums(network: EnergyNetwork, kind: str, rows: int, columns: int) -> None:
     images, target = images_for(network, 5), ideal_target(rows, columns, kind, g_min_siemens=1e-6)
-    mapped = mapping.compile(network, target, images)
+    mapped = mapping.compile(network, target, images, low_rank="merge")
     couplings, _ = recorded(network, images)
     for name, coupling in network.coupling_table().items():
         low = lower(coupling, rows)
         matrix = low.to_matrix(coupling.effective_weight())
         encoding = encoding_for(target.device, target.cell, float(matrix.abs().max()))
-        cuts = cut(low, encoding, matrix, target)
+        column_spans = spans(low.columns, columns // encoding.devices_per_weight)
         sensed = (matrix + encoding.offset).double()
         forward = [
             torch.einsum("brp,rc->bcp", row_drives(low, pre).double()[:, a:b], sensed[a:b]).abs().max()
@@ -78,7 +78,7 @@ def test_full_scales_are_the_largest_partial_sums(network: EnergyNetwork, kind: 
         transposed = [
             torch.einsum("bcp,rc->brp", column_drives(low, post).double()[:, a:b], sensed[:, a:b]).abs().max()
             for post in couplings[name].columns_driven
-            for a, b in cuts.column_spans
+            for a, b in column_spans
         ]
         found = mapped.matrices[name]
         if max(forward) > 0:
@@ -88,6 +88,32 @@ def test_full_scales_are_the_largest_partial_sums(network: EnergyNetwork, kind: 
         assert (found.forward_source == "calibration on 5 images") == bool(max(forward) > 0)
         measured = bool(transposed) and max(transposed) > 0
         assert (found.transposed_source == "calibration on 5 images") == measured
+
+
+def test_buses_and_factors_of_low_rank_couplings_are_measured() -> None:
+    layers = {"x": Layer((6,), (-1.0, 1.0)), "h": Layer((7,), (0.0, 1.0)), "o": Layer((5,))}
+    couplings = {"x_h": LowRank((6,), (7,), 2), "h_o": LowRank((7,), (5,), 2)}
+    for seed, coupling in enumerate(couplings.values()):
+        coupling.initialise(0.5, torch.Generator().manual_seed(seed))
+    edges = [Edge("x_h", "x", "h"), Edge("h_o", "h", "o")]
+    network = EnergyNetwork(layers, ["x"], edges, couplings, SquaredError("o"), FixedPoint(max_sweeps=9, tolerance=0.0))
+    images = torch.rand(5, 6, generator=torch.Generator().manual_seed(0))
+    mapped = mapping.compile(network, ideal_target(32, 32), images, low_rank="keep")
+    watched, _ = recorded(network, images)
+    U, V = couplings["h_o"].U.detach(), couplings["h_o"].V.detach()
+    there = torch.cat([pre @ V for pre in watched["h_o"].rows_driven]).abs().max()
+    back = torch.cat([post @ U for post in watched["h_o"].columns_driven]).abs().max()
+    first, second = mapped.matrices["h_o.V"], mapped.matrices["h_o.U"]
+    # On crossbars that hold a whole factor, what the first one's ADCs see is the bus.
+    for found, expected in (
+        (second.rows_scale.full_scale, there),
+        (first.forward_full_scale, there),
+        (first.columns_scale.full_scale, back),
+        (second.transposed_full_scale, back),
+    ):
+        assert found == pytest.approx(float(expected), rel=1e-5)
+    assert second.rows_scale.source == first.columns_scale.source == "calibration"
+    assert mapped.matrices["x_h.V"].columns_scale.source != "calibration"  # nothing is sensed for a clamped layer
 
 
 @settings(max_examples=15)

@@ -9,11 +9,13 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 import mapping
-from eqprop import Conv2d, EnergyNetwork, InputError, models
+from eqprop import Conv2d, EnergyNetwork, InputError, LowRank, models
 from mapping.lowering import ConvLowering
-from tests.mapping.graphs import ideal_target, networks, size
+from tests.mapping.graphs import compilations, ideal_target, networks, size
 
 Cell = tuple[int, int, int]
+Weight = tuple[str, int, int, int, int]
+"""Matrix, replica, matrix row, matrix column, device of the weight."""
 
 some = settings(max_examples=30)
 kinds = st.sampled_from(["differential", "offset"])
@@ -21,23 +23,35 @@ sides = st.integers(2, 40)
 WINDOW = {"g_min_siemens": 2e-6, "g_max_siemens": 50e-6}
 
 
-def occupants(mapped: mapping.Mapping, per_weight: int) -> dict[Cell, tuple[str, int, int, int]]:
-    """Every used cell -> (coupling, matrix row, matrix column, device of the weight); fails if two want one cell."""
-    taken: dict[Cell, tuple[str, int, int, int]] = {}
+@st.composite
+def compiled(draw: st.DrawFn, levels: str | int = "continuous") -> mapping.Mapping:
+    """Any network on any crossbar, compiled any way."""
+    target = ideal_target(draw(sides), draw(sides), draw(kinds), **WINDOW)
+    target = target.model_copy(update={"cell": target.cell.model_copy(update={"levels": levels})})
+    return draw(compilations(networks(), target))
+
+
+def occupants(mapped: mapping.Mapping) -> dict[Cell, Weight]:
+    """What every used cell holds; fails if two weights want one."""
+    per_weight = 2 if mapped.target.cell.encoding == "differential" else 1
+    taken: dict[Cell, Weight] = {}
     for name, matrix in mapped.matrices.items():
-        for tile in matrix.tiles:
-            for row, column, device in product(range(*tile.rows), range(*tile.columns), range(per_weight)):
-                down = tile.at[0] + row - tile.rows[0]
-                across = tile.at[1] + (column - tile.columns[0]) * per_weight + device
-                cell = (tile.crossbar, down, across)
-                assert cell not in taken, f"{cell} holds {taken[cell]} and {(name, row, column, device)}"
-                taken[cell] = (name, row, column, device)
+        for number, replica in enumerate(matrix.replicas):
+            for tile in replica.tiles:
+                for row, column, device in product(range(*tile.rows), range(*tile.columns), range(per_weight)):
+                    down = tile.at[0] + row - tile.rows[0]
+                    across = tile.at[1] + (column - tile.columns[0]) * per_weight + device
+                    cell, weight = (tile.crossbar, down, across), (name, number, row, column, device)
+                    assert cell not in taken, f"{cell} holds {taken[cell]} and {weight}"
+                    taken[cell] = weight
     return taken
 
 
-def weight_at(network: EnergyNetwork, mapped: mapping.Mapping, name: str, row: int, column: int) -> float:
+def weight_at(mapped: mapping.Mapping, name: str, row: int, column: int) -> float:
     """The weight that belongs at a matrix position, read from the coupling by its own indices."""
-    coupling, low = network.coupling(name), mapped.matrices[name].lowering
+    coupling, low = mapped.network.coupling(mapped.matrices[name].coupling), mapped.matrices[name].lowering
+    if isinstance(coupling, LowRank) and name.endswith((".V", ".U")):
+        return (coupling.V[row, column] if name.endswith(".V") else coupling.U[column, row]).item()
     weight = coupling.effective_weight()
     if not isinstance(coupling, Conv2d):
         return weight[column, row].item()
@@ -48,21 +62,23 @@ def weight_at(network: EnergyNetwork, mapped: mapping.Mapping, name: str, row: i
 
 
 @some
-@given(networks(), kinds, sides, sides, st.booleans())
-def test_every_weight_lands_in_exactly_one_place(
-    network: EnergyNetwork, kind: str, rows: int, columns: int, packed: bool
-) -> None:
-    mapped = mapping.compile(network, ideal_target(rows, columns, kind, **WINDOW), packed=packed)
-    per_weight = 2 if kind == "differential" else 1
-    taken = occupants(mapped, per_weight)
+@given(compiled())
+def test_every_weight_lands_in_exactly_its_replicas_places(mapped: mapping.Mapping) -> None:
+    per_weight = 2 if mapped.target.cell.encoding == "differential" else 1
+    rows, columns = mapped.target.crossbar.rows, mapped.target.crossbar.columns
+    taken = occupants(mapped)
     wanted = {
-        (name, row, column, device)
+        (name, replica, row, column, device)
         for name, matrix in mapped.matrices.items()
-        for row, column, device in product(
-            range(matrix.lowering.rows), range(matrix.lowering.columns), range(per_weight)
+        for replica, row, column, device in product(
+            range(len(matrix.replicas)),
+            range(matrix.lowering.rows),
+            range(matrix.lowering.columns),
+            range(per_weight),
         )
     }
-    assert set(mapped.matrices) == set(network.coupling_table())
+    assert set(mapped.chains) == set(mapped.network.coupling_table())
+    assert [name for chain in mapped.chains.values() for name in chain] == list(mapped.matrices)
     assert len(taken) == len(wanted)
     assert set(taken.values()) == wanted
     for crossbar, row, column in taken:
@@ -70,68 +86,78 @@ def test_every_weight_lands_in_exactly_one_place(
         assert 0 <= row < rows
         assert 0 <= column < columns
     assert mapped.conductances.shape == (mapped.crossbars, rows, columns)
-    assert mapped.weights == sum(coupling.effective_weight().numel() for coupling in network.coupling_table().values())
+    once = {(name, row, column) for name, _, row, column, _ in wanted}
+    assert mapped.weights == len(once)
     assert mapped.utilization == pytest.approx(len(taken) / mapped.conductances.numel())
     assert mapped.crossbars == len({crossbar for crossbar, _, _ in taken})
     assert mapped.tiles >= mapped.crossbars
-    assert packed or mapped.tiles == mapped.crossbars
 
 
 @some
-@given(networks(), kinds, sides, sides, st.sampled_from(["continuous", 2, 16, 255]))
-def test_every_cell_means_its_weight(
-    network: EnergyNetwork, kind: str, rows: int, columns: int, levels: str | int
-) -> None:
-    target = ideal_target(rows, columns, kind, **WINDOW)
-    target = target.model_copy(update={"cell": target.cell.model_copy(update={"levels": levels})})
-    mapped = mapping.compile(network, target)
-    low, high = WINDOW["g_min_siemens"], WINDOW["g_max_siemens"]
+@given(networks(), kinds, sides, sides)
+def test_without_packing_every_block_has_its_crossbar(network: EnergyNetwork, kind: str, rows: int, cols: int) -> None:
+    apart = mapping.compile(network, ideal_target(rows, cols, kind), packed=False)
+    together = mapping.compile(network, ideal_target(rows, cols, kind))
+    assert apart.crossbars == apart.tiles == together.tiles >= together.crossbars
+
+
+@some
+@given(compiled())
+def test_every_output_belongs_to_one_replica(mapped: mapping.Mapping) -> None:
+    for matrix in mapped.matrices.values():
+        whole = matrix.lowering.outputs
+        answered = [
+            position
+            for replica in matrix.replicas
+            for position in product(range(*replica.region.vertical), range(*replica.region.horizontal))
+        ]
+        assert sorted(answered) == sorted(product(range(*whole.vertical), range(*whole.horizontal)))
+        tiles = [[(t.rows, t.columns, t.forward_full_scale) for t in replica.tiles] for replica in matrix.replicas]
+        assert all(of_replica == tiles[0] for of_replica in tiles)
+
+
+@some
+@given(compiled())
+def test_blocks_that_are_read_position_by_position_never_share_a_crossbar(mapped: mapping.Mapping) -> None:
+    for matrix in mapped.matrices.values():
+        if matrix.lowering.positions > 1:
+            crossbars = [tile.crossbar for tile in matrix.tiles]
+            assert len(crossbars) == len(set(crossbars))
+
+
+@some
+@given(st.sampled_from(["continuous", 2, 16, 255]).flatmap(lambda levels: compiled(levels)))
+def test_every_cell_means_its_weight(mapped: mapping.Mapping) -> None:
+    low, high, levels = WINDOW["g_min_siemens"], WINDOW["g_max_siemens"], mapped.target.cell.levels
     cells = mapped.conductances.double().numpy()
-    by_weight: dict[tuple[str, int, int], list[float]] = {}
+    by_weight: dict[tuple[str, int, int, int], list[float]] = {}
     free = torch.ones(mapped.conductances.shape, dtype=torch.bool)
-    for cell, (name, row, column, _) in sorted(occupants(mapped, 2 if kind == "differential" else 1).items()):
-        by_weight.setdefault((name, row, column), []).append(float(cells[cell]))
+    for cell, (name, replica, row, column, _) in sorted(occupants(mapped).items()):
+        by_weight.setdefault((name, replica, row, column), []).append(float(cells[cell]))
         free[cell] = False
-    couplings = network.coupling_table()
-    largest = {name: coupling.effective_weight().abs().max().item() for name, coupling in couplings.items()}
-    for (name, row, column), devices in by_weight.items():
+    largest = {
+        name: max(abs(weight_at(mapped, name, row, column)) for _, _, row, column in of_matrix)
+        for name in mapped.matrices
+        if (of_matrix := [key for key in by_weight if key[0] == name])
+    }
+    for (name, _, row, column), devices in by_weight.items():
         span = largest[name] / (high - low)
         found = (devices[0] - devices[1]) * span if len(devices) == 2 else (2 * devices[0] - low - high) * span
         step = 0.0 if isinstance(levels, str) else (3 - len(devices)) * largest[name] / (levels - 1)
         allowed = step / 2 + 2e-6 * largest[name]
-        assert abs(found - weight_at(network, mapped, name, row, column)) <= allowed
+        assert abs(found - weight_at(mapped, name, row, column)) <= allowed
     assert bool((mapped.conductances[free] == torch.tensor(low)).all())
 
 
 @some
-@given(networks(), sides, sides)
-def test_gathering_tiles_gives_the_matrix_back(network: EnergyNetwork, rows: int, columns: int) -> None:
-    mapped = mapping.compile(network, ideal_target(rows, columns))
+@given(compiled())
+def test_gathering_tiles_gives_the_matrix_back(mapped: mapping.Mapping) -> None:
     for name, matrix in mapped.matrices.items():
-        decoded = mapped.encoding(name).decode(mapped.matrix_of(name, mapped.conductances))
-        weight = network.coupling(name).effective_weight()
-        assert (matrix.lowering.to_weight(decoded) - weight).abs().max() <= 1e-6 * weight.abs().max()
-
-
-@some
-@given(networks())
-def test_a_sweep_reads_every_direction_it_needs_once(network: EnergyNetwork) -> None:
-    mapped = mapping.compile(network, ideal_target(8, 8))
-    reads = [(read.coupling, read.direction) for step in mapped.schedule for read in step.reads]
-    internal = [edge for edge in network.edges if edge.pre not in network.inputs]
-    # Clamped layers drive once a phase, not once a sweep, and nothing is sensed for them: their state stays.
-    expected = {(edge.name, direction) for edge in internal for direction in ("forward", "transposed")}
-    assert sorted(reads) == sorted(expected)
-
-
-@some
-@given(networks())
-def test_steps_cover_the_free_layers_and_join_none(network: EnergyNetwork) -> None:
-    mapped = mapping.compile(network, ideal_target(8, 8))
-    layers = [layer for step in mapped.schedule for layer in step.layers]
-    assert sorted(layers) == sorted(network.free)
-    for step in mapped.schedule:
-        assert not any(edge.pre in step.layers and edge.post in step.layers for edge in network.edges)
+        for number in range(len(matrix.replicas)):
+            decoded = mapped.encoding(name).decode(mapped.matrix_of(name, mapped.conductances, number))
+            rows, columns = matrix.lowering.rows, matrix.lowering.columns
+            truth = torch.tensor([[weight_at(mapped, name, r, c) for c in range(columns)] for r in range(rows)])
+            assert (decoded - truth).abs().max() <= 1e-6 * truth.abs().max()
 
 
 def small() -> EnergyNetwork:
@@ -148,7 +174,17 @@ def test_refuses_too_few_crossbars() -> None:
     target = mapping.Target.load("ideal", (9, 10), ["chip.crossbars=1"])
     with pytest.raises(InputError, match=r"chip.crossbars is 1 but the network needs 2 of 9x10"):
         mapping.compile(small(), target)
-    assert mapping.compile(small(), mapping.Target.load("ideal", (9, 10), ["chip.crossbars=2"])).crossbars == 2
+    enough = mapping.Target.load("ideal", (9, 10), ["chip.crossbars=2"])
+    assert mapping.compile(small(), enough).crossbars == 2
+    with pytest.raises(InputError, match=r"chip.crossbars is 2 but the budget is 3 of 9x10"):
+        mapping.compile(small(), enough, budget=3)
+    with pytest.raises(InputError, match=r"--crossbars 1: expected at least the 2 of 9x10"):
+        mapping.compile(small(), enough, budget=1)
+
+
+def test_refuses_an_unknown_way_with_low_rank_couplings() -> None:
+    with pytest.raises(ValueError, match="low_rank 'both': expected one of auto, keep, merge"):
+        mapping.compile(small(), ideal_target(8, 8), low_rank="both")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])

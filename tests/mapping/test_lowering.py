@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from eqprop import Conv2d, Coupling, Dense, LowRank
-from mapping.lowering import ConvLowering, Lowering, Span, lower, spans
+from mapping.lowering import ConvLowering, Lowering, Region, Span, lower, spans
 from tests.mapping.graphs import convolutions, dense_couplings, size
 
 couplings = st.one_of(convolutions(), dense_couplings())
@@ -215,3 +215,39 @@ def test_windows_hold_every_row_of_their_span(limit: int) -> None:
             assert window.channels[0] <= channel < window.channels[1]
             assert window.vertical[0] <= y < window.vertical[1]
             assert window.horizontal[0] <= x < window.horizontal[1]
+
+
+@few
+@given(convolutions(), st.data())
+def test_a_part_reads_its_region_of_the_outputs_in_both_directions(coupling: Conv2d, data: st.DataObject) -> None:
+    low = lower(coupling, 200)
+    ends = [
+        sorted(data.draw(st.lists(st.integers(0, n), min_size=2, max_size=2, unique=True))) for n in low.shapes[1][1:]
+    ]
+    region = Region((ends[0][0], ends[0][1]), (ends[1][0], ends[1][1]))
+    part = low.part(region)
+    matrix = low.to_matrix(coupling.effective_weight()).double()
+    pre, post = random_state(coupling.pre_shape), random_state(coupling.post_shape, 1)
+    whole = torch.einsum("brp,rc->bcp", patches(low, pre), matrix).view(2, *coupling.post_shape)
+    rows = (0, low.rows)
+    found = part.drive_rows(part.operand(matrix, rows), part.rows_driven(low.seen(pre, region), rows), rows)
+    assert (found - low.in_region(whole, region)).abs().max() <= 1e-12
+    only = torch.zeros_like(post)
+    low.in_region(only, region).copy_(low.in_region(post, region))
+    expected = fold_back(low, torch.einsum("bcp,rc->brp", only.flatten(2), matrix))
+    own = part.columns_of(low.in_region(post, region))
+    columns = (0, low.columns)
+    sensed = part.drive_columns(matrix, part.columns_driven(own, columns), columns)
+    total = torch.zeros_like(pre)
+    low.add_seen_(total, part.overlap_add(sensed), region)
+    assert (total - expected).abs().max() <= 1e-12
+
+
+@few
+@given(couplings)
+def test_rows_and_columns_by_position_are_what_a_matrix_multiplies(coupling: Coupling) -> None:
+    low = lower(coupling, 200)
+    pre, post = random_state(coupling.pre_shape), random_state(coupling.post_shape, 1)
+    rows, columns = low.rows_by_position(pre), low.columns_by_position(post)
+    assert torch.equal(rows, patches(low, pre).transpose(1, 2).reshape(-1, low.rows))
+    assert torch.equal(columns, post.reshape(2, low.columns, -1).transpose(1, 2).reshape(-1, low.columns))

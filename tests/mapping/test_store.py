@@ -1,6 +1,7 @@
 """Truth: the mapping that was saved, compared field by field, and files damaged here one byte at a time."""
 
 import hashlib
+import re
 from pathlib import Path
 
 import pytest
@@ -10,12 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import mapping
-from eqprop import InputError, architecture, models
+from eqprop import InputError, architecture, checkpoint, models
 from eqprop.network import EnergyNetwork
-from mapping.store import CONDUCTANCES_FILE, MAPPING_FILE, NETWORK_FILE, mapping_hash
+from mapping.store import HASHED, MAPPING_FILE, NETWORK_FILE, mapping_hash
 from tests.mapping.graphs import ideal_target, networks
 
-FILES = [CONDUCTANCES_FILE, MAPPING_FILE, NETWORK_FILE]
+FILES = [*HASHED, MAPPING_FILE]
 
 
 def compiled() -> mapping.Mapping:
@@ -43,7 +44,9 @@ def same_network(one: EnergyNetwork, other: EnergyNetwork) -> bool:
 def test_round_trip(
     tmp_path_factory: pytest.TempPathFactory, network: EnergyNetwork, rows: int, columns: int, kind: str
 ) -> None:
-    saved = mapping.compile(network, ideal_target(rows, columns, kind))
+    target = ideal_target(rows, columns, kind)
+    target = target.model_copy(update={"chip": target.chip.model_copy(update={"mesh": (3, 4)})})
+    saved = mapping.compile(network, target, low_rank="keep", budget=mapping.compile(network, target).crossbars + 5)
     directory = tmp_path_factory.mktemp("compiled")
     saved.save(directory)
     loaded = mapping.Mapping.load(directory)
@@ -51,7 +54,10 @@ def test_round_trip(
     assert loaded.target == saved.target
     assert loaded.layers == saved.layers
     assert loaded.matrices == saved.matrices
+    assert loaded.chains == saved.chains
     assert loaded.schedule == saved.schedule
+    assert loaded.placement == saved.placement is not None
+    assert loaded.memory == saved.memory
     assert torch.equal(loaded.conductances, saved.conductances)
 
 
@@ -70,7 +76,7 @@ def test_same_input_gives_the_same_bytes(directory: Path, tmp_path: Path) -> Non
     for other in ("again", "reloaded"):
         assert {name: (tmp_path / other / name).read_bytes() for name in FILES} == before
         assert mapping_hash(tmp_path / other) == mapping_hash(directory)
-    assert sorted(path.name for path in directory.iterdir()) == FILES
+    assert sorted(path.name for path in directory.iterdir()) == sorted(FILES)
 
 
 def test_saving_over_an_older_directory_replaces_it(directory: Path) -> None:
@@ -117,18 +123,27 @@ def test_a_mapping_file_that_is_none_is_refused(directory: Path, content: str) -
         mapping.Mapping.load(directory)
 
 
-def test_another_schema_version_is_refused_with_what_to_do(directory: Path) -> None:
+def test_a_directory_of_a_newer_version_is_refused(directory: Path) -> None:
     path = directory / MAPPING_FILE
-    path.write_text(path.read_text().replace("schema_version: 2", "schema_version: 99"))
-    with pytest.raises(InputError, match=r"mapping.yaml: schema_version 99: expected 2; compile the model again"):
+    path.write_text(path.read_text().replace("schema_version: 3", "schema_version: 99"))
+    with pytest.raises(InputError, match=r"mapping.yaml: schema_version 99: this hwmap reads 3; .* of a newer one"):
         mapping.Mapping.load(directory)
+
+
+def test_a_directory_of_version_2_says_how_to_compile_it_again() -> None:
+    old = Path(__file__).parent / "data" / "schema_2"
+    again = rf"hwmap compile {re.escape(str(old))}/network.safetensors --target pcm-gst -o DIRECTORY"
+    with pytest.raises(InputError, match=rf"schema_version 2: of an older hwmap, this one reads 3; .*again: {again}"):
+        mapping.Mapping.load(old)
+    network = checkpoint.load(old / NETWORK_FILE)  # what the message says to type finds a network
+    assert mapping.compile(network, mapping.Target.load("pcm-gst")).crossbars == 1
 
 
 def test_the_mapping_file_reads_as_plain_yaml(directory: Path) -> None:
     saved = compiled()
     content = yaml.safe_load((directory / MAPPING_FILE).read_text())
-    assert content["schema_version"] == 2
-    for name in (CONDUCTANCES_FILE, NETWORK_FILE):
+    assert content["schema_version"] == 3
+    for name in HASHED:
         assert content["hashes"][name] == hashlib.sha256((directory / name).read_bytes()).hexdigest()
     assert content["summary"]["crossbars"] == saved.crossbars
     assert content["summary"]["weights"] == saved.weights
@@ -142,3 +157,9 @@ def test_refuses_to_write_where_a_file_is(tmp_path: Path) -> None:
         compiled().save(tmp_path / "file")
     with pytest.raises(InputError, match=r"no mapping.yaml"):
         mapping.Mapping.load(tmp_path / "nowhere")
+
+
+def test_a_mapping_file_follows_its_schema(directory: Path) -> None:
+    schema = mapping.file.FILE.json_schema()
+    content = yaml.safe_load((directory / MAPPING_FILE).read_text())
+    assert set(schema["required"]) == set(schema["properties"]) == set(content) - {"sha256_of_the_lines_above"}

@@ -224,3 +224,7 @@ def test_junk_tables_are_refused_in_one_line(tmp_path: Path, content: dict[str, 
 @given(st.text(st.characters(exclude_categories=["Cs"])), st.integers(0, len(GOOD)), st.integers(0, 40))
 def test_damaged_text_is_refused_in_one_line(tmp_path: Path, inserted: str, at: int, dropped: int) -> None:
     loads_or_says_why(write(tmp_path, GOOD[:at] + inserted + GOOD[at + dropped :]))
+
+
+def test_noise_off_is_a_word_and_not_a_truth_value() -> None:
+    assert Target.load("ideal", overrides=["read.noise=off"]).read.noise == "off"

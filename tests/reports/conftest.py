@@ -13,6 +13,7 @@ import torch
 import eqprop
 import mapping
 import reports
+from eqprop import Conv2d, CrossEntropy, Dense, Edge, EnergyNetwork, Layer, LowRank, MaxPool2d
 
 
 class Page(HTMLParser):
@@ -63,6 +64,30 @@ def compiled() -> mapping.Mapping:
     return mapping.compile(network, target, images)
 
 
+@pytest.fixture(scope="session")
+def copied() -> mapping.Mapping:
+    """With copies, a placement on two chips, little state memory to spare and one lane: rounds wait for it."""
+    network = eqprop.models.build("hopfield-resnet", width=0.25)
+    settings = ["chip.mesh=[3,4]", "chip.link_hops=5", "controller.memory_bytes=30000", "controller.lanes=1"]
+    return mapping.compile(network, mapping.Target.load("rram-hfo2", (64, 64), settings), budget=22)
+
+
+@pytest.fixture(scope="session")
+def low_rank() -> mapping.Mapping:
+    """A low-rank coupling in two factors, a pooled convolution and a cross-entropy readout."""
+    layers = {"x": Layer((1, 6, 6)), "c": Layer((3, 3, 3)), "h": Layer((8,))}
+    couplings = {
+        "x_c": Conv2d((1, 6, 6), 3, (3, 3), (1, 1), (1, 1)),
+        "c_h": LowRank((3, 3, 3), (8,), 2),
+        "readout": Dense((8,), (4,)),
+    }
+    for coupling in couplings.values():
+        coupling.initialise(0.4, torch.Generator().manual_seed(0))
+    edges = [Edge("x_c", "x", "c", MaxPool2d(2, 2)), Edge("c_h", "c", "h")]
+    network = EnergyNetwork(layers, ["x"], edges, couplings, CrossEntropy("h", "readout", 4))
+    return mapping.compile(network, mapping.Target.load("rram-hfo2", (16, 16)), low_rank="keep")
+
+
 @pytest.fixture
 def result() -> dict[str, Any]:
     return {
@@ -94,6 +119,19 @@ def written(tmp_path: Path) -> Callable[..., Page]:
 @pytest.fixture(scope="session")
 def plain(compiled: mapping.Mapping, tmp_path_factory: pytest.TempPathFactory) -> Page:
     """The page of ``compiled`` without results."""
-    path = tmp_path_factory.mktemp("plain") / "report.html"
-    reports.write(compiled, [], path, "hwmap report out")
-    return Page(path.read_text(encoding="utf-8"))
+    return page_of(compiled, tmp_path_factory.mktemp("plain"))
+
+
+@pytest.fixture(scope="session")
+def copied_page(copied: mapping.Mapping, tmp_path_factory: pytest.TempPathFactory) -> Page:
+    return page_of(copied, tmp_path_factory.mktemp("copied"))
+
+
+@pytest.fixture(scope="session")
+def low_rank_page(low_rank: mapping.Mapping, tmp_path_factory: pytest.TempPathFactory) -> Page:
+    return page_of(low_rank, tmp_path_factory.mktemp("low_rank"))
+
+
+def page_of(made: mapping.Mapping, folder: Path) -> Page:
+    reports.write(made, [], folder / "report.html", "hwmap report out")
+    return Page((folder / "report.html").read_text(encoding="utf-8"))

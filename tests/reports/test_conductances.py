@@ -38,6 +38,15 @@ def test_distributions_count_exactly_the_devices_that_hold_weights(compiled: map
         assert entry.share_at_min >= 0.5
 
 
+def test_devices_of_all_copies_count(copied: mapping.Mapping) -> None:
+    found = distributions(copied)
+    assert sum(entry.devices for entry in found) == copied.devices_used > 2 * copied.weights
+    for entry in found:
+        expected = weight_devices(copied, entry.name)
+        assert sum(entry.counts) == entry.devices == len(expected)
+        assert entry.mean == pytest.approx(expected.mean(), rel=1e-5)
+
+
 def test_conductances_outside_the_window_widen_the_range(compiled: mapping.Mapping) -> None:
     entry = distributions(dataclasses.replace(compiled, conductances=compiled.conductances * 2))[0]
     assert (entry.low, entry.high) == (1.0, pytest.approx(80.0))

@@ -10,14 +10,14 @@ import pytest
 
 import eqprop
 from eqprop import Dense, Edge, EnergyNetwork, Layer, SquaredError
-from reports.figures import VARIABLES, accuracy_over_age, coupling_bars, short
+from reports.figures import VARIABLES, accuracy_over_age, matrix_bars, short
 from reports.network_figure import Link, in_order, levels_of, network_figure
 from reports.results import read
 
 
 def test_svg_is_well_formed_and_follows_the_page(result: dict[str, Any]) -> None:
     figures = [
-        coupling_bars(["a", "b"], [1, 300], [0.5, 1.0]),
+        matrix_bars(["a", "b"], [1, 300], [0.5, 1.0]),
         accuracy_over_age(read([result, {**result, "age_s": 60.0}]), "accuracy1"),
     ]
     for figure in figures:
@@ -28,9 +28,9 @@ def test_svg_is_well_formed_and_follows_the_page(result: dict[str, Any]) -> None
 
 
 def test_the_readers_matplotlib_settings_neither_show_nor_change() -> None:
-    plain = coupling_bars(["a"], [3], [0.5])
+    plain = matrix_bars(["a"], [3], [0.5])
     with mpl.rc_context({"font.size": 30, "svg.fonttype": "none", "text.parse_math": True}):
-        assert coupling_bars(["a"], [3], [0.5]) == plain
+        assert matrix_bars(["a"], [3], [0.5]) == plain
         assert mpl.rcParams["font.size"] == 30
 
 

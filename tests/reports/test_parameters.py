@@ -30,6 +30,8 @@ def test_values_carry_units_and_presets_their_remarks() -> None:
     assert "Spread around the target" in rows["device.drift.model"].source
     assert rows["adc.bits"].source == "8 bits as ISAAC and PUMA"
     assert rows["device.stuck.low"].source == "default"
+    assert rows["controller.clock_hz"].value == "100 MHz"
+    assert rows["chip.mesh"].value == "none: crossbars are not placed"
 
 
 def test_pcm_reads_in_its_own_units() -> None:

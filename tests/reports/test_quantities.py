@@ -18,6 +18,8 @@ from reports import quantities
         (0.0, "S", "0 S"),
         (1e-18, "S", "0.001 fS"),
         (-1.5e-6, "S", "-1.5 µS"),
+        (1e8, "Hz", "100 MHz"),
+        (2.5e9, "Hz", "2.5 GHz"),
     ],
 )
 def test_si(value: float, unit: str, text: str) -> None:
@@ -49,3 +51,16 @@ def test_points_plural_shape_percent() -> None:
     assert quantities.plural(1206, "tile") == "1,206 tiles"
     assert quantities.shape((3, 32, 32)) == "3 × 32 × 32"
     assert quantities.percent(0.98588) == "98.59%"
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [(1, "1 byte"), (999, "999 bytes"), (43708, "43.7 kB"), (999_600, "1 MB"), (1_250_000, "1.25 MB"), (3e9, "3 GB")],
+)
+def test_bytes(count: int, text: str) -> None:
+    assert quantities.bytes_words(count) == text
+
+
+@pytest.mark.parametrize(("value_s", "text"), [(8.842e-5, "88.4 µs"), (0.0851, "85.1 ms"), (90.0, "1.5 min")])
+def test_seconds(value_s: float, text: str) -> None:
+    assert quantities.seconds(value_s) == text

@@ -13,7 +13,7 @@ from eqprop import ConvergenceWarning, EnergyNetwork, FixedPoint, estimators, mo
 from mapping.arithmetic import Codes
 from sim import Chip
 from sim.array import Array
-from sim.fabrication import Fabrication, Streams, build_array, make_crossbars
+from sim.fabrication import Fabrication, Streams, build_reads, make_crossbars
 from sim.wire_solver import WireSolver
 from tests.mapping.graphs import images_for
 
@@ -67,7 +67,7 @@ def test_a_chip_is_the_same_in_any_batch_of_chips() -> None:
         own = Streams.of(5, number)
         crossbars = make_crossbars(mapped, 10.0, own.start(), WireSolver(mapped.target.wires), Fabrication())
         for name in mapped.matrices:
-            alone = build_array(mapped, name, crossbars, own.reads).effective_weight()
+            alone = build_reads(mapped, name, crossbars, own).effective_weight()
             assert torch.equal(weights(batch, number)[name], alone)
     assert same(weights(batch, 0), weights(Chip(mapped, seed=5, age_s=10.0)))
     assert same(weights(batch, 1), weights(smaller, 1))

@@ -16,7 +16,7 @@ from mapping.arithmetic import Codes
 from mapping.encoding import Encoding, encoding_for
 from mapping.hardware import Adc, Cell, Dac, Direction, Wires
 from mapping.lowering import ConvLowering, Lowering, lower, spans
-from mapping.plan import MappedMatrix, Tile
+from mapping.plan import LayerScale, MappedMatrix, Replica, Tile
 from sim.array import Array, Periphery
 from sim.converters import ChannelErrors, Driver, build_digitiser
 from sim.fabrication import Lines, gathered_lines
@@ -147,14 +147,17 @@ def test_reads_behind_wires(cell: Cell, direction: Direction, converted: bool) -
     # Little noise: behind wires a read is not quite linear in a device, which the slow path knows and means show.
     case = noisy(Dense((5,), (columns,)), cell, scale=0.2)
     tiles = tuple(Tile(number, span, (0, columns)) for number, span in enumerate(case.low.row_spans))
-    matrix = MappedMatrix("c", case.low, ((0, columns),), 1.0, "", "", tiles)
-    crossbars = torch.zeros(len(matrix.tiles), 4, 8)
+    replica, scale = Replica(case.low.outputs, tiles), LayerScale(1.0, True, "test")
+    matrix = MappedMatrix("c", "c", case.low, ((0, columns),), scale, scale, 1.0, "", "", (replica,))
+    crossbars = torch.zeros(len(tiles), 4, 8)
     variance = torch.zeros_like(crossbars)
     for number, (first, last) in enumerate(case.low.row_spans):
         crossbars[number, : last - first] = case.conductance[first:last]
         variance[number, : last - first] = case.sigma[first:last].square()
     seen = WireSolver(WIRES).solve(crossbars, variance)
-    lines = {way: gathered_lines(matrix, case.encoding, way, seen[way], ()) for way in ("forward", "transposed")}
+    lines = {
+        way: gathered_lines(matrix, replica, case.encoding, way, seen[way], ()) for way in ("forward", "transposed")
+    }
     loss = 1 - lines["forward"].conductance.norm() / case.conductance.norm()
     assert 0.1 < loss < 0.5
     digitiser = None

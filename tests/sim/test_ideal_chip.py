@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 import mapping
-from eqprop import ConvergenceWarning, EnergyNetwork, FixedPoint, estimators, models
+from eqprop import ConvergenceWarning, FixedPoint, estimators, models
 from eqprop.data.image_set import ImageSet
 from eqprop.evaluation import evaluate
 from sim import Chip
-from tests.mapping.graphs import ideal_target, images_for, networks
+from tests.mapping.graphs import compilations, ideal_target, images_for, networks
 
 some = settings(max_examples=30)
 kinds = st.sampled_from(["differential", "offset"])
@@ -24,12 +24,16 @@ def relative(found: Tensor, expected: Tensor) -> float:
     return float((found - expected).norm() / expected.norm().clamp(min=1e-12))
 
 
-@some
-@given(networks(), kinds, sides, sides, st.integers(1, 3))
-def test_reads_are_the_networks_in_both_directions(
-    network: EnergyNetwork, kind: str, rows: int, columns: int, chips: int
-) -> None:
-    chip = Chip(mapping.compile(network, ideal_target(rows, columns, kind)), chips=chips)
+@st.composite
+def compiled(draw: st.DrawFn) -> mapping.Mapping:
+    """Any network on any crossbar, packed or not, with copies or without, low-rank couplings kept or merged."""
+    return draw(compilations(networks(), ideal_target(draw(sides), draw(sides), draw(kinds))))
+
+
+@settings(max_examples=60)
+@given(compiled(), st.integers(1, 3))
+def test_reads_are_the_networks_in_both_directions(mapped: mapping.Mapping, chips: int) -> None:
+    network, chip = mapped.network, Chip(mapped, chips=chips)
     generator = torch.Generator().manual_seed(0)
     for name, coupling in network.coupling_table().items():
         pre = torch.randn(2 * chips, *coupling.pre_shape, generator=generator)
@@ -41,12 +45,10 @@ def test_reads_are_the_networks_in_both_directions(
 
 
 @some
-@given(networks(), kinds, sides, sides)
-def test_equilibria_and_predictions_are_the_networks(
-    network: EnergyNetwork, kind: str, rows: int, columns: int
-) -> None:
+@given(compiled())
+def test_equilibria_and_predictions_are_the_networks(mapped: mapping.Mapping) -> None:
+    network, chip = mapped.network, Chip(mapped)
     images = images_for(network, 4)
-    chip = Chip(mapping.compile(network, ideal_target(rows, columns, kind)))
     expected, found = network.relax(images), chip.relax(images)
     for name, state in expected.states.items():
         assert (found.states[name] - state).abs().max() <= 1e-4

@@ -40,7 +40,7 @@ def terminal_weights(mapped: mapping.Mapping, name: str, direction: Direction, *
         )
         for crossbar in mapped.conductances
     ]
-    gathered = matrix.gather(torch.stack(seen), encoding.devices_per_weight)
+    gathered = matrix.replicas[0].gather(torch.stack(seen), encoding.devices_per_weight)
     return matrix.lowering.to_weight(encoding.decode(gathered))
 
 

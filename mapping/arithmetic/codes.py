@@ -1,9 +1,4 @@
-"""The integer rules that software and RTL share: rounding, saturation, code ranges.
-
-Rounding is to the nearest code with ties upwards, floor(x + 1/2): one adder and a shift in hardware.
-Saturation clips to the code range. Integer values below 2^24 are exact in float32, which is what keeps the
-simulator fast: codes travel as float32 tensors.
-"""
+"""Codes of converters and states, and the range that a number of bits holds."""
 
 from __future__ import annotations
 
@@ -13,6 +8,36 @@ from dataclasses import dataclass
 from torch import Tensor
 
 EXACT_FLOAT32_BITS = 24
+
+# Lowest and highest code.
+Limits = tuple[int, int]
+
+
+def code_range(bits: int, *, signed: bool) -> Limits:
+    """What ``bits`` bits hold: two's complement, -2^(bits-1) .. 2^(bits-1) - 1, or 0 .. 2^bits - 1.
+
+    Raises:
+        ValueError: for fewer than one bit.
+    """
+    if bits < 1:
+        raise ValueError(f"{bits} bits: expected >= 1")
+    return (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if signed else (0, 2**bits - 1)
+
+
+def clip(x: int, limits: Limits) -> int:
+    """The code nearest to ``x`` within ``limits``."""
+    low, high = limits
+    return min(max(x, low), high)
+
+
+def saturate(x: int, bits: int, *, signed: bool) -> int:
+    """``x``, or the end of the range of ``bits`` bits that it lies beyond."""
+    return clip(x, code_range(bits, signed=signed))
+
+
+def saturate_(values: Tensor, bits: int, *, signed: bool) -> Tensor:
+    """As :func:`saturate`, in place; the range's ends must be exact in the tensor's type (24 bits in float32)."""
+    return values.clamp_(*code_range(bits, signed=signed))
 
 
 def round_(values: Tensor) -> Tensor:

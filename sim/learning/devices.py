@@ -1,0 +1,106 @@
+"""The devices of one chip while it learns: conductances that change, and what it costs them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping as Table
+
+import torch
+from torch import Tensor
+
+from mapping.device import PulsedUpdate
+from sim.chip import Chip
+from sim.devices import DeviceModel
+from sim.devices.pulses import start_
+from sim.fabrication import Fabrication, manufacture, seen_by_terminals
+
+
+class ChipDevices:
+    """The devices of ``chip`` as they are now; time stands still while they learn.
+
+    Attributes:
+        conductance: siemens, [crossbars, rows, columns].
+        pulses, writes: how often each device was pulsed or written, int32 of that shape.
+        attempts: writes in all, those that write-verify repeated too.
+        failed: writes that were given up.
+
+    Raises:
+        ValueError: for more than one chip.
+    """
+
+    def __init__(self, chip: Chip) -> None:
+        if chip.replicas != 1:
+            raise ValueError(f"{chip.replicas} chips: expected one, each chip learns by itself")
+        self.chip, self.mapping = chip, chip.mapping
+        self.model = DeviceModel(self.mapping.target.device)
+        streams = chip.streams[0]
+        self.made = manufacture(self.mapping, chip.age_s, streams.start(), Fabrication())
+        self.generator = torch.Generator().manual_seed(streams.learning)
+        self.conductance = self.made.conductance
+        self.pulses = torch.zeros(self.conductance.shape, dtype=torch.int32)
+        self.writes = torch.zeros(self.conductance.shape, dtype=torch.int32)
+        self.attempts = 0.0
+        self.failed = 0
+        self.w: Tensor | None = None
+
+    def pulse(self, counts: Tensor) -> None:
+        """Pulse devices one after the other: ``counts`` [crossbars, rows, columns], up where positive.
+
+        Raises:
+            ValueError: for devices without an update law, and down pulses on devices that only go up.
+        """
+        update = self.mapping.target.device.update
+        if self.w is None:
+            self.w = self.model.to_weight(self.conductance.clone())
+            self.responses = self.model.responses(tuple(self.conductance.shape), self.generator)
+            start_(update, self.responses, self.w)
+        remaining = counts.clone()
+        while bool((remaining != 0.0).any()):
+            direction = remaining.sign()
+            self.model.pulse_(self.responses, self.w, direction, self.generator)
+            remaining -= direction
+        self.pulses += counts.abs().to(torch.int32)
+        torch.where(counts != 0.0, self.model.to_siemens(self.w), self.conductance, out=self.conductance)
+        self.stick_()
+
+    def write(self, chosen: Tensor, target: Tensor) -> None:
+        """Write the ``chosen`` devices (bool) to their ``target`` conductances, as the device is programmed."""
+        written = self.model.program(target[chosen], self.generator)
+        self.conductance[chosen] = written.conductance
+        self.writes += chosen.to(torch.int32)
+        self.attempts += written.attempts * int(chosen.sum())
+        self.failed += written.failed
+        self.w = None
+        self.stick_()
+
+    def stick_(self) -> None:
+        if self.made.stuck is not None:
+            self.made.stuck.stick_(self.conductance)
+
+    def spread(self, values: Table[str, Tensor]) -> Tensor:
+        """By matrix [rows, columns * devices] -> [crossbars, rows, columns], into every copy; zero elsewhere."""
+        everywhere = torch.zeros_like(self.conductance)
+        for name, of_matrix in values.items():
+            per_weight = self.mapping.encoding(name).devices_per_weight
+            for replica in self.mapping.matrices[name].replicas:
+                replica.scatter_(everywhere, of_matrix, per_weight)
+        return everywhere
+
+    def weights(self, name: str, replica: int = 0) -> Tensor:
+        """What a matrix's devices mean now, [rows, columns]."""
+        return self.mapping.encoding(name).decode(self.mapping.matrix_of(name, self.conductance, replica))
+
+    def connect(self) -> None:
+        """Let the chip read these devices: read noise, wires and operands made anew."""
+        chip = self.chip
+        seen = seen_by_terminals(self.mapping, self.made, chip.age_s, chip.solvers[0])
+        chip.exchange(0, seen)
+
+
+def step_in_weight(devices: ChipDevices, name: str) -> float:
+    """How much one pulse, in the middle of the window, changes a weight of a matrix when all its devices move."""
+    device, encoding = devices.mapping.target.device, devices.mapping.encoding(name)
+    law = device.update
+    assert isinstance(law, PulsedUpdate)
+    siemens = law.step * (device.g_max_siemens - device.g_min_siemens) / (law.w_max - law.w_min)
+    moving = 1 if law.one_sided else encoding.devices_per_slice
+    return siemens * moving * encoding.weight_per_siemens

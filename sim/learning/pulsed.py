@@ -1,0 +1,76 @@
+"""Learning by pulses: rows and columns pulsed together, devices move where pulses meet; no weight is ever read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from mapping.device import PulsedUpdate
+from mapping.encoding import Encoding
+from sim.learning.devices import ChipDevices, step_in_weight
+from sim.learning.products import Contrast, Product
+from sim.pulse_trains import PulseTrains, Saturation
+
+
+@dataclass
+class Pulsed:
+    """Parallel pulses after every batch.
+
+    The plus device of a pair gets up pulses where its weight shall rise and down pulses where it shall fall, the minus
+    device the opposite; devices that only go up take turns instead (plus rises, or minus rises).
+
+    Attributes:
+        trains: how lines pulse.
+        contrast: as two small outer products (``difference``) or as those of both phases (``states``).
+        saturation: lines that were to pulse more often than trains have slots.
+
+    Raises:
+        ValueError: (on use) for weights of several slices, and for devices without an update law.
+    """
+
+    trains: PulseTrains = field(default_factory=PulseTrains)
+    contrast: Contrast = "difference"
+    saturation: Saturation = field(default_factory=Saturation)
+    samples: int = 0
+
+    def apply(self, devices: ChipDevices, products: Iterable[Product], rate: float) -> bool:
+        law = devices.mapping.target.device.update
+        if not isinstance(law, PulsedUpdate):
+            raise ValueError(f"device {devices.mapping.target.device.name} has no update law: it cannot be pulsed")
+        if devices.mapping.target.cell.slices > 1:
+            raise ValueError("a weight of several slices cannot learn by pulses: they would all move alike")
+        rising: dict[str, Tensor] = {}
+        falling: dict[str, Tensor] = {}
+        for product in products:
+            gain = rate * abs(product.coefficient) / step_in_weight(devices, product.matrix)
+            x = product.x if product.coefficient > 0.0 else -product.x
+            up, down = self.trains.up_and_down(x, product.y, gain, devices.generator, self.saturation, self.samples)
+            for table, pulses in ((rising, up), (falling, down)):
+                table[product.matrix] = table[product.matrix] + pulses if product.matrix in table else pulses
+            self.samples += len(x)
+        moved = False
+        for counts, sign in ((rising, 1.0), (falling, -1.0)):
+            by_device = {
+                name: of_devices(devices.mapping.encoding(name), of_matrix * sign, law.one_sided)
+                for name, of_matrix in counts.items()
+            }
+            spread = devices.spread(by_device)
+            if bool(spread.any()):
+                devices.pulse(spread)
+                moved = True
+        return moved
+
+
+def of_devices(encoding: Encoding, counts: Tensor, one_sided: bool) -> Tensor:
+    """Signed pulses of each device of each weight: [rows, columns] -> [rows, columns * devices]."""
+    if encoding.devices_per_weight == 1:
+        if one_sided and bool((counts < 0.0).any()):
+            raise ValueError(
+                "devices that only go up cannot lower a weight by themselves: expected a differential pair"
+            )
+        return counts
+    pair = torch.stack((counts, -counts), dim=-1)
+    return (pair.clamp_(min=0.0) if one_sided else pair).flatten(-2)
