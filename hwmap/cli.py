@@ -230,6 +230,25 @@ def simulate(
 
 
 @app.command()
+def cost(
+    directory: Annotated[Path, typer.Argument(help="What hwmap compile wrote.")],
+    work: Annotated[str, typer.Option(help="inference, ep-step or both.")] = "both",
+    costs: Annotated[
+        list[str] | None,
+        typer.Option(help="Technology scenario: a preset or a YAML file; repeat for several. All presets if none."),
+    ] = None,
+    batch: Annotated[int, typer.Option(help="Samples that share one update of the devices.")] = 128,
+    active: Annotated[float, typer.Option(help="Share of lines that a read drives.")] = 0.5,
+    mean_square: Annotated[float, typer.Option(help="Mean (V / full scale)^2 of driven lines.")] = 1 / 3,
+    as_json: Json = False,
+) -> None:
+    """Joules, seconds and area of an inference and of an EP step, beside a processor's joules."""
+    from hwmap.commands import cost as command
+
+    command.run(command.Request(directory, work, tuple(costs or ()), batch, active, mean_square), as_json)
+
+
+@app.command()
 def report(directory: Annotated[Path, typer.Argument(help="What hwmap compile wrote.")], as_json: Json = False) -> None:
     """Write report.html into a compiled directory."""
     from hwmap.commands import report as command

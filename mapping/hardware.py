@@ -36,6 +36,8 @@ class Cell(Strict):
             then shifted and added.
         headroom: how many times the largest weight the conductance window holds, and how many times the measured sums
             the ADCs: room to learn in.
+        feedback: transposed reads are answered by the ``same`` devices, or by a ``separate`` second set of crossbars
+            with the same targets, programmed by itself. ``Mapping.crossbars`` counts the forward set alone.
     """
 
     encoding: Literal["differential", "offset"] = "differential"
@@ -43,6 +45,7 @@ class Cell(Strict):
     levels: Annotated[int, Field(ge=2)] | Literal["continuous"] = "continuous"
     slices: Literal[1, 2, 4] = 1
     headroom: Annotated[float, Field(ge=1.0, le=1000.0)] = 1.0
+    feedback: Literal["same", "separate"] = "same"
 
     @model_validator(mode="after")
     def slices_are_digits(self) -> Cell:

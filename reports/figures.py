@@ -94,6 +94,14 @@ def short(name: str, longest: int = LONGEST_LABEL) -> str:
     return f"{printable[: longest - 1 - half]}…{printable[-half:]}"
 
 
+def largest_only(entries: list[Any], most: int, size: Callable[[Any], float]) -> list[Any]:
+    """The ``most`` largest entries, in their own order."""
+    if len(entries) <= most:
+        return entries
+    keep = {id(entry) for entry in sorted(entries, key=size, reverse=True)[:most]}
+    return [entry for entry in entries if id(entry) in keep]
+
+
 def matrix_bars(names: Sequence[str], crossbars: Sequence[int], utilization: Sequence[float]) -> Markup:
     """Crossbars of each matrix, and the share of their devices that hold a weight."""
 

@@ -18,6 +18,7 @@ from mapping.hardware import Cell
 from reports import figures, quantities
 from reports import schedule as times
 from reports.conductances import distributions
+from reports.costs_figure import words as component_words
 from reports.matrices import matrix_rows, short_kinds
 from reports.memory import buffers, memory_figure, unshared_bytes
 from reports.network_figure import in_order, network_figure
@@ -25,31 +26,49 @@ from reports.parameters import parameters
 from reports.placement_figure import placement_figure, placement_words
 from reports.results import Result, read
 from reports.schedule_figure import schedule_figure
+from reports.studies import Records, Studies, read_studies, studies_content
 
 TEMPLATE = "template.html"
+NONE: Records = {}
 
 
-def write(mapping: Mapping, results: Sequence[Table[str, Any]], path: Path, command: str) -> None:
+def write(
+    mapping: Mapping,
+    results: Sequence[Table[str, Any]] | Records,
+    path: Path,
+    command: str,
+    *,
+    gradients: Records = NONE,
+    learning: Records = NONE,
+    costs: Records = NONE,
+) -> None:
     """Write one self-contained HTML file about ``mapping`` to ``path``, whole or not at all.
 
-    Same mapping, results and command: same bytes.
+    Same mapping, records and command: same bytes.
 
     Args:
-        results: what ``hwmap simulate`` recorded for this mapping; none is fine.
+        results: what ``hwmap simulate`` recorded for this mapping, by file or in any order; none is fine, as below.
         command: the command line that asked for the report, to be shown in it.
+        gradients: what ``hwmap simulate --phase nudged`` recorded, by file.
+        learning: what ``hwmap simulate --learn`` recorded, by file.
+        costs: what ``hwmap cost`` recorded, by file.
 
     Raises:
-        InputError: if a result lacks a field or holds a value no simulation records.
+        InputError: naming the file, if a record lacks a field or holds a value that no such command records.
     """
-    page = render(mapping, read(results), command)
+    page = render(mapping, read(results), command, read_studies(gradients, learning, costs))
     with replacing(path) as aside:
         aside.write_text(page, encoding="utf-8", errors="replace", newline="\n")  # a lone surrogate in a name
 
 
-def render(mapping: Mapping, results: Sequence[Result], command: str) -> str:
+def render(mapping: Mapping, results: Sequence[Result], command: str, studies: Studies) -> str:
     """The page as text."""
     environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        loader=jinja2.FunctionLoader(template_text),
     )
     environment.filters.update(
         percent=quantities.percent,
@@ -60,9 +79,16 @@ def render(mapping: Mapping, results: Sequence[Result], command: str) -> str:
         si=quantities.si,
         seconds=quantities.seconds,
         bytes=quantities.bytes_words,
+        times=quantities.times,
+        component=component_words,
     )
-    source = resources.files("reports").joinpath(TEMPLATE).read_text(encoding="utf-8")
-    return environment.from_string(source).render(content(mapping, results, command))
+    shown = content(mapping, results, command) | studies_content(mapping, studies)
+    return environment.get_template(TEMPLATE).render(shown)
+
+
+def template_text(name: str) -> str:
+    """A template by its path in this package."""
+    return resources.files("reports").joinpath(name).read_text(encoding="utf-8")
 
 
 def content(mapping: Mapping, results: Sequence[Result], command: str) -> dict[str, Any]:
@@ -70,8 +96,8 @@ def content(mapping: Mapping, results: Sequence[Result], command: str) -> dict[s
     rows, timing = matrix_rows(mapping), mapping.timing
     placement, mesh = mapping.placement, mapping.target.chip.mesh
     spread = distributions(mapping)
-    largest = largest_only(spread, figures.MAX_PANELS, lambda entry: entry.devices)
-    bars = largest_only(rows, figures.MAX_BARS, lambda row: row.crossbars)
+    largest = figures.largest_only(spread, figures.MAX_PANELS, lambda entry: entry.devices)
+    bars = figures.largest_only(rows, figures.MAX_BARS, lambda row: row.crossbars)
     return {
         "mapping": mapping,
         "target": mapping.target,
@@ -110,14 +136,6 @@ def content(mapping: Mapping, results: Sequence[Result], command: str) -> dict[s
         "memory_figure": memory_figure(mapping.memory, mapping.target.controller.memory_bytes),
         "weight_devices": weight_devices(mapping.target.cell),
     }
-
-
-def largest_only(entries: list[Any], most: int, size: Any) -> list[Any]:
-    """The ``most`` largest entries, in their own order."""
-    if len(entries) <= most:
-        return entries
-    keep = {id(entry) for entry in sorted(entries, key=size, reverse=True)[:most]}
-    return [entry for entry in entries if id(entry) in keep]
 
 
 def headline(results: Sequence[Result]) -> Result | None:

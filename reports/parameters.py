@@ -7,14 +7,34 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from mapping.costs import Costs
 from mapping.device import Device
-from mapping.target import Target, device_table, find, preset_names
+from mapping.target import Kind, Target, costs_table, device_table, find, preset_names
 from mapping.yaml_lines import LocatedYaml, read_located
 from reports.quantities import si, si_list
 
 Keys = tuple[str, ...]
 
-UNITS = {"_siemens": "S", "_volt": "V", "_ohm": "Ω", "_ampere": "A", "_s": "s", "_hz": "Hz"}
+# The first ending that fits a key.
+UNITS = {
+    "flop_per_s": "FLOP/s",
+    "_j_per_step": "J",
+    "_j_per_byte": "J",
+    "_j_per_clock": "J",
+    "_farad_per_cell": "F",
+    "_watt_per_crossbar": "W",
+    "_m2_per_byte": "m²",
+    "_siemens": "S",
+    "_volt": "V",
+    "_ohm": "Ω",
+    "_ampere": "A",
+    "_s": "s",
+    "_hz": "Hz",
+    "_j": "J",
+    "watt": "W",
+    "_m2": "m²",
+}
+SQUARE_MICROMETRES = 1e12  # in a square metre; prefixes of squares would mislead
 OF_X = {"at", "power", "scale"}  # of a curve's argument x = g / g_max, whatever the unit of its value
 
 WITHOUT_VALUE: dict[Keys, str] = {
@@ -71,14 +91,16 @@ class Preset:
 def parameters(target: Target) -> list[Parameter]:
     """All parameters of ``target`` in its own order, except the names and sources of target and device."""
     target_preset = load_preset("targets", target.name)
-    device_preset = load_preset("devices", target.device.name)
+    named = {
+        "device": (load_preset("devices", target.device.name), "as cited for the device"),
+        "costs": (load_preset("costs", target.costs.name), "as stated for the costs"),
+    }
     rows = []
     for keys, value in leaves(target.model_dump()):
         if keys in TITLES or keys[:2] == TEST_POINTS:
             continue
-        of_device = keys[0] == "device"
-        preset, inner = (device_preset, keys[1:]) if of_device else (target_preset, keys)
-        stated = "as cited for the device" if of_device else "as stated for the target"
+        preset, stated = named.get(keys[0], (target_preset, "as stated for the target"))
+        inner = keys[1:] if keys[0] in named else keys
         changed, source = origin(preset, inner, value, stated)
         rows.append(Parameter(".".join(keys), words(keys, value), source, changed))
     return rows
@@ -97,16 +119,18 @@ def origin(preset: Preset | None, keys: Keys, value: Any, stated: str) -> tuple[
     return False, preset.comment(keys) or stated
 
 
-def load_preset(kind: str, name: str) -> Preset | None:
-    """The built-in target or device called ``name``, if there is one."""
-    if kind == "targets" and name in preset_names("targets"):
-        located = read_located(find(name, "targets"))
-        model: Target | Device = Target.load(name)
-    elif kind == "devices" and name in preset_names("devices"):
-        located = read_located(find(name, "devices"))
-        model = Device.model_validate(device_table(name))
-    else:
+def load_preset(kind: Kind, name: str) -> Preset | None:
+    """The built-in target, device or costs called ``name``, if there is one."""
+    if name not in preset_names(kind):
         return None
+    model: Target | Device | Costs
+    if kind == "targets":
+        model = Target.load(name)
+    elif kind == "costs":
+        model = Costs.model_validate(costs_table(name))
+    else:
+        model = Device.model_validate(device_table(name))
+    located = read_located(find(name, kind))
     lines = tuple(located.path.read_text(encoding="utf-8").splitlines())
     return Preset(dict(leaves(model.model_dump())), located, lines)
 
@@ -133,6 +157,8 @@ def words(keys: Keys, value: Any) -> str:
         if value and isinstance(value[0], tuple | list):
             return "; ".join(words(keys, row) for row in value)
         return si_list(value, unit) if unit else ", ".join(f"{entry:g}" for entry in value)
+    if unit == "m²":
+        return f"{float(f'{value * SQUARE_MICROMETRES:.4g}'):,g} µm²"
     if isinstance(value, float):
         return si(value, unit) if unit else f"{value:g}"
     return str(value)

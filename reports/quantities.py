@@ -5,21 +5,24 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-PREFIXES = {-15: "f", -12: "p", -9: "n", -6: "µ", -3: "m", 0: "", 3: "k", 6: "M", 9: "G"}
+PREFIXES = {-15: "f", -12: "p", -9: "n", -6: "µ", -3: "m", 0: "", 3: "k", 6: "M", 9: "G", 12: "T"}
+RATES = {"Hz", "FLOP/s"}  # which take prefixes above none
 
 DAY_S, HOUR_S, MINUTE_S = 86400.0, 3600.0, 60.0
 
 
 def si(value: float, unit: str, digits: int = 4) -> str:
-    """``4e-05, "S"`` -> ``40 µS``; prefixes from femto up to none, of frequencies up to giga."""
+    """``4e-05, "S"`` -> ``40 µS``; prefixes from femto up to none, of rates up to tera."""
     return si_list([value], unit, digits)
 
 
 def si_list(values: Sequence[float], unit: str, digits: int = 5) -> str:
     """Several values in the one prefix that suits the largest of them: ``0.348, 16.03, -43.853 µS``."""
-    largest = max((abs(value) for value in values), default=0.0)
+    largest = max(
+        (abs(float(f"{value:.{digits}g}")) for value in values), default=0.0
+    )  # 999.6 in three digits is 1,000
     exponent = 0 if largest == 0.0 else 3 * math.floor(math.log10(largest) / 3)
-    exponent = min(max(exponent, min(PREFIXES)), max(PREFIXES) if unit == "Hz" else 0)
+    exponent = min(max(exponent, min(PREFIXES)), max(PREFIXES) if unit in RATES else 0)
     scaled = [value / 10.0**exponent for value in values]
     numbers = ", ".join(f"{value:,.{digits}g}" if value < 1e4 else f"{value:,g}" for value in scaled)
     return f"{numbers} {PREFIXES[exponent]}{unit}".rstrip()
@@ -72,3 +75,10 @@ def bytes_words(count: int) -> str:
         if count >= 0.9995 * size:  # rounded to three digits it is one of them
             return f"{count / size:.3g} {unit}"
     return plural(count, "byte")
+
+
+def times(ratio: float | None) -> str:
+    """``18.13`` -> ``18.1 ×``; None is no limit: ``none``."""
+    if ratio is None:
+        return "none"
+    return f"{ratio:,.0f} ×" if ratio >= 999.5 else f"{ratio:.3g} ×"

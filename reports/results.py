@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from eqprop.errors import InputError
+from reports.record import Record
 
 
 @dataclass(frozen=True)
@@ -47,63 +47,32 @@ class Result:
         return math.sqrt(self.ideal * (1.0 - self.ideal) / self.samples)
 
 
-def read(records: Sequence[Mapping[str, Any]]) -> tuple[Result, ...]:
-    """Check what ``hwmap simulate`` recorded; keys not named in :class:`Result` are left alone.
+def read(records: Sequence[Mapping[str, Any]] | Mapping[str, Mapping[str, Any]]) -> tuple[Result, ...]:
+    """Check what ``hwmap simulate`` recorded, by file or one after the other; keys not named in :class:`Result` are
+    left alone.
 
     Raises:
-        InputError: naming the result's position, the field, the value found and what was expected.
+        InputError: naming the result's file or position, the field, the value found and what was expected.
     """
-    return tuple(read_one(record, f"result {number}") for number, record in enumerate(records, start=1))
+    if not isinstance(records, Mapping):
+        records = {f"result {number}": record for number, record in enumerate(records, start=1)}
+    return tuple(read_one(record, where) for where, record in records.items())
 
 
 def read_one(record: Mapping[str, Any], where: str) -> Result:
-    chips = whole(record, "chips", where, least=1)
-    per_chip = record.get("accuracy_per_chip")
-    if not isinstance(per_chip, list | tuple) or len(per_chip) != chips:
-        raise InputError(f"{where}: field accuracy_per_chip: {per_chip!r}: expected a list of {chips} (field chips)")
+    fields = Record(record, where)
+    chips = fields.whole("chips", least=1)
     return Result(
-        accuracy=share(record.get("accuracy"), "accuracy", where),
-        per_chip=tuple(share(value, "accuracy_per_chip", where) for value in per_chip),
-        ideal=share(record.get("accuracy_ideal"), "accuracy_ideal", where),
-        samples=whole(record, "samples", where, least=1),
+        accuracy=fields.share("accuracy"),
+        per_chip=fields.shares("accuracy_per_chip", chips, "chips"),
+        ideal=fields.share("accuracy_ideal"),
+        samples=fields.whole("samples", least=1),
         chips=chips,
-        age_s=not_negative(record, "age_s", where),
-        seed=whole(record, "seed", where, least=0),
-        residual=number(record.get("residual"), "residual", where),
-        sweeps=whole(record, "sweeps", where, least=0),
-        data=text(record, "data", where),
-        target=text(record, "target", where),
-        seconds=not_negative(record, "seconds", where),
+        age_s=fields.at_least("age_s"),
+        seed=fields.whole("seed"),
+        residual=fields.number("residual"),
+        sweeps=fields.whole("sweeps"),
+        data=fields.text("data"),
+        target=fields.text("target"),
+        seconds=fields.at_least("seconds"),
     )
-
-
-def number(value: Any, field: str, where: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise InputError(f"{where}: field {field}: {value!r}: expected a number")
-    return float(value)
-
-
-def share(value: Any, field: str, where: str) -> float:
-    if not 0.0 <= number(value, field, where) <= 1.0:
-        raise InputError(f"{where}: field {field}: {value!r}: expected a share from 0 to 1")
-    return float(value)
-
-
-def not_negative(record: Mapping[str, Any], field: str, where: str) -> float:
-    if not 0.0 <= number(record.get(field), field, where) < math.inf:
-        raise InputError(f"{where}: field {field}: {record.get(field)!r}: expected seconds >= 0")
-    return float(record[field])
-
-
-def whole(record: Mapping[str, Any], field: str, where: str, least: int) -> int:
-    value = record.get(field)
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise InputError(f"{where}: field {field}: {value!r}: expected a whole number >= {least}")
-    return value
-
-
-def text(record: Mapping[str, Any], field: str, where: str) -> str:
-    value = record.get(field)
-    if not isinstance(value, str):
-        raise InputError(f"{where}: field {field}: {value!r}: expected a name")
-    return value

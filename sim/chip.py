@@ -15,12 +15,14 @@ from eqprop.dynamics import Equilibrium
 from mapping import Mapping
 from mapping.arithmetic import Scaling, SquaredErrorNudge, neuron_, round_
 from mapping.hardware import DIRECTIONS, Direction
+from mapping.timing import Phase
 from sim.coupling import MappedCoupling
 from sim.events import DIGITAL, Events, Phases, of_coupling, programming_events, total
 from sim.fabrication import Crossbars, Fabrication, Streams, build_reads, make_crossbars
 from sim.fixed_point import layer_codes
 from sim.read_path import Conversions
 from sim.reads import Reads
+from sim.running_drift import RunningDrift
 from sim.wire_solver import WireSolver
 from sim.wires import asymmetry
 
@@ -42,9 +44,12 @@ class Chip(EnergyNetwork):
         first: number of the first of them: chip k of a seed by itself is ``first=k`` and one chip.
         wire_cache: folder that keeps solved wires between runs.
         on_solved: called with the number of crossbars whose wires were just solved, in both directions.
+        drifting: every relaxation makes the chip older, and each starts with the devices as old as the chip is then
+            (during one they stand still). Behind wires with resistance, ``wires.keep_within`` hides smaller changes.
+        drift_speed: how many times faster than the controller's clock, see :class:`sim.running_drift.RunningDrift`.
 
     Raises:
-        ValueError: for a negative age or fewer than one chip.
+        ValueError: for a negative age or speed, or fewer than one chip.
     """
 
     def __init__(
@@ -57,6 +62,8 @@ class Chip(EnergyNetwork):
         first: int = 0,
         wire_cache: Path | None = None,
         on_solved: Callable[[int], None] | None = None,
+        drifting: bool = False,
+        drift_speed: float = 1.0,
     ) -> None:
         if chips < 1:
             raise ValueError(f"chips {chips}: expected >= 1")
@@ -71,12 +78,14 @@ class Chip(EnergyNetwork):
         self.biases = network.biases
         self.mapping = mapping
         self.seed = seed
-        self.age_s = age_s
+        self.age_s = self._devices_age_s = age_s
+        self._drift = RunningDrift(mapping, drift_speed if drifting else 0.0)
         self.fabrication = fabrication
         self._chips = chips
         self.solvers = solvers
         self._phases = Phases()
         self._earlier = dict.fromkeys(mapping.chains, Events())  # of the same devices at other ages
+        self._converted: dict[tuple[str, Direction], Conversions] = {}  # by them
         self.codes = layer_codes(mapping)
 
     @property
@@ -91,16 +100,28 @@ class Chip(EnergyNetwork):
             ValueError: for a negative age.
         """
         check_age(age_s)
-        self._earlier = {name: self.events(name) for name in self.mapping.chains}
+        self.keep_counts()
         self.fabrication = Fabrication()
         arrays = fabricate(self.mapping, age_s, self.streams, self.solvers, self.fabrication)
         for name, of_chips in arrays.items():
             self.mapped(name).arrays = of_chips
-        self.age_s = age_s
+        self.age_s = self._devices_age_s = age_s
+
+    def keep_counts(self) -> None:
+        """Remember what was counted by arrays that others are about to take the place of."""
+        names = self.mapping.chains
+        self._earlier = {name: self.events(name) for name in names}
+        self._converted = {(name, way): self.conversions(name, way) for name in names for way in DIRECTIONS}
 
     def exchange(self, number: int, crossbars: Crossbars) -> None:
-        """Let chip ``number`` read other devices from here on: those it has learned."""
-        self._earlier = {name: self.events(name) for name in self.mapping.chains}
+        """Let chip ``number`` read other devices from here on: those it has learned.
+
+        Raises:
+            ValueError: if the chip is drifting: what learned devices age to is not modelled.
+        """
+        if self._drift.speed:
+            raise ValueError("a drifting chip: expected one with drifting=False, learned devices do not age")
+        self.keep_counts()
         for name in self.mapping.chains:
             self.mapped(name).arrays[number] = build_reads(self.mapping, name, crossbars, self.streams[number])
 
@@ -128,7 +149,8 @@ class Chip(EnergyNetwork):
 
     def conversions(self, name: str, direction: Direction) -> Conversions:
         """ADC conversions of a coupling so far, all chips together."""
-        return Conversions.total(array.conversions(direction) for array in self.mapped(name).arrays)
+        now = Conversions.total(array.conversions(direction) for array in self.mapped(name).arrays)
+        return Conversions.total([self._converted.get((name, direction), Conversions()), now])
 
     def events(self, name: str | None = None, direction: Direction | None = None) -> Events:
         """What happened since the chip was made or :meth:`reset_events`, all chips and samples together.
@@ -150,6 +172,7 @@ class Chip(EnergyNetwork):
         """Count from zero; conversions as well."""
         self._phases = Phases()
         self._earlier = dict.fromkeys(self.mapping.chains, Events())
+        self._converted = {}
         for name in self.mapping.chains:
             for array in self.mapped(name).arrays:
                 array.forget()
@@ -168,13 +191,20 @@ class Chip(EnergyNetwork):
 
     @torch.no_grad()
     def relax(self, *args: object, **settings: object) -> Equilibrium:
-        """As :meth:`EnergyNetwork.relax`; read noise that is frozen over a phase is drawn anew first."""
+        """As :meth:`EnergyNetwork.relax`; read noise that is frozen over a phase is drawn anew first.
+
+        Devices of a drifting chip are as old as the chip first; the phase makes it older.
+        """
+        if self.age_s != self._devices_age_s:
+            self.set_age(self.age_s)
         for name in self.mapping.chains:
             for array in self.mapped(name).arrays:
                 array.begin_phase()
         found = super().relax(*args, **settings)  # type: ignore[arg-type]
         samples = len(next(iter(found.states.values())))
-        self._phases.relaxed("nudged" if settings.get("beta") else "free", samples, found.sweeps)
+        phase: Phase = "nudged" if settings.get("beta") else "free"
+        self._phases.relaxed(phase, samples, found.sweeps)
+        self.age_s += self._drift.seconds(phase, found.sweeps)
         return found
 
     def logits(self, states: Table[str, Tensor]) -> Tensor:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 
 import torch
@@ -29,6 +30,41 @@ class Register:
         return cls(Lfsr(seed=1 + seed % (2**16 - 1)))
 
 
+@dataclass
+class Driven:
+    """What lines are driven with in one read, [batch, ...], and what of it was worked out already.
+
+    Attributes:
+        moments: of each element, summed over the batch: drive^2, and how often it was not zero; see ``sim/drives.py``.
+    """
+
+    drive: Tensor
+    moments: tuple[Tensor, Tensor] | None = None
+
+
+@dataclass
+class Recent:
+    """Drives of the states a chip read last: a layer's state drives several couplings before it changes."""
+
+    kept: OrderedDict[tuple[int, int, tuple[object, ...]], tuple[Tensor, Driven]] = field(default_factory=OrderedDict)
+
+    def of(self, state: Tensor, kind: tuple[object, ...], drive: Callable[[Tensor], Tensor]) -> Driven:
+        """What ``drive`` makes of a state, unless it has been made already."""
+        # The state is kept with its drive: while it lives no other has its id; its version counts changes in place.
+        key = id(state), state._version, kind
+        if key in self.kept:
+            self.kept.move_to_end(key)
+            return self.kept[key][1]
+        driven = Driven(drive(state))
+        self.kept[key] = state, driven
+        if len(self.kept) > KEPT:
+            self.kept.popitem(last=False)
+        return driven
+
+
+KEPT = 6  # about as many states as are read in one step of a sweep
+
+
 @dataclass(frozen=True)
 class Driver:
     """The DACs of one direction.
@@ -43,6 +79,7 @@ class Driver:
         states: of the fixed-point states it is given, None where they are float: states to codes of the converter is
             then the controller's integer rule.
         dither: the chip's register, where codes are dithered.
+        recent: drives the chip made last, shared by its drivers.
     """
 
     dac: Dac
@@ -50,17 +87,30 @@ class Driver:
     bend: Callable[[Tensor], Tensor] | None = None
     states: Codes | None = None
     dither: Register | None = None
+    recent: Recent = field(default_factory=Recent)
 
-    def drives(self, state: Tensor) -> list[tuple[float, Tensor]]:
+    def drives(self, state: Tensor) -> Iterator[tuple[float, Driven]]:
         """What lines are driven with, read after read, and what each read counts."""
-        if self.codes is None:
-            given = [(1.0, state)]
-        elif self.dac.input == "bit-serial":
-            given = self.planes(self.codes, self.encoded(self.codes, state))
+        if self.codes is not None and self.dac.input == "bit-serial":
+            for weight, plane in self.planes(self.codes, self.encoded(self.codes, state)):
+                yield weight, Driven(plane if self.bend is None else self.bend(plane))
+        elif self.dither is not None:  # another drive in every read
+            yield 1.0, Driven(self.drive(state))
         else:
+            yield 1.0, self.recent.of(state, self.kind, self.drive)
+
+    @property
+    def kind(self) -> tuple[object, ...]:
+        """Drivers of one kind drive the same for the same state."""
+        return self.codes, self.states, self.dac.bow_lsb, self.bend
+
+    def drive(self, state: Tensor) -> Tensor:
+        """What one read drives the lines with."""
+        drive = state
+        if self.codes is not None:
             codes = self.encoded(self.codes, state)
-            given = [(1.0, self.codes.decode_(self.bow_(codes) if self.dac.bow_lsb else codes))]
-        return given if self.bend is None else [(weight, self.bend(drive)) for weight, drive in given]
+            drive = self.codes.decode_(self.bow_(codes) if self.dac.bow_lsb else codes)
+        return drive if self.bend is None else self.bend(drive)
 
     def encoded(self, codes: Codes, state: Tensor) -> Tensor:
         """Converter codes of states: rounded, or dithered."""
@@ -81,14 +131,12 @@ class Driver:
         assert self.states is not None
         return Scaling.nearest(self.states.step / self.codes.step)
 
-    def planes(self, codes: Codes, state: Tensor) -> list[tuple[float, Tensor]]:
+    def planes(self, codes: Codes, state: Tensor) -> Iterator[tuple[float, Tensor]]:
         """Bits of |code|, lowest first, each at full voltage with the code's sign."""
         magnitude, signs = state.abs().to(torch.int32), state.sign()
         full = codes.high * codes.step
-        return [
-            (2**bit / codes.high, (magnitude >> bit).bitwise_and_(1).to(state.dtype).mul_(signs).mul_(full))
-            for bit in range(codes.high.bit_length())
-        ]
+        for bit in range(codes.high.bit_length()):
+            yield 2**bit / codes.high, (magnitude >> bit).bitwise_and_(1).to(state.dtype).mul_(signs).mul_(full)
 
     def bow_(self, codes: Tensor) -> Tensor:
         """Add the integral nonlinearity, 4 bow u (1 - u) steps at the fraction u of full scale, in place."""
@@ -122,7 +170,12 @@ class Digitiser:
 
 
 def build_driver(
-    target: Target, dac: Dac, scale: LayerScale, states: Codes | None = None, dither: Register | None = None
+    target: Target,
+    dac: Dac,
+    scale: LayerScale,
+    states: Codes | None = None,
+    dither: Register | None = None,
+    recent: Recent | None = None,
 ) -> Driver:
     """The converters that drive a layer's states, fixed-point if ``states`` says how."""
     codes = None if dac.bits is None else Codes.for_range(scale.full_scale, dac.bits, signed=scale.signed)
@@ -130,7 +183,7 @@ def build_driver(
     if isinstance(law, Sinh):
         knee = law.scale_volt * scale.full_scale / dac.full_scale_volt  # V0 in units of the state
         bend = partial(bent, knee)
-    return Driver(dac, codes, bend, states, dither if dac.dither else None)
+    return Driver(dac, codes, bend, states, dither if dac.dither else None, recent or Recent())
 
 
 def bent(knee: float, drive: Tensor) -> Tensor:

@@ -15,6 +15,7 @@ from torch import Tensor
 from mapping.encoding import Encoding
 from mapping.hardware import Direction
 from mapping.lowering import ConvLowering, Lowering
+from sim.converters import Driven
 
 VALUES_AT_ONCE = 1 << 15  # drives squared at a time: they stay in the cache
 LEAST_SQUARE = 2.0**-120  # a drive with at least this square is one; states are never that small but zero
@@ -50,12 +51,24 @@ class Drives:
         self.siemens = self.summed(conductance)
         self.higher = tuple((power, self.summed(values, power)) for power, values in higher)
 
-    def see(self, drive: Tensor) -> None:
+    def see(self, driven: Driven) -> None:
         """Count one drive, [batch, ...]."""
+        drive = driven.drive
         self.reads += len(drive)
         flat = drive.movedim(1, -1).flatten(1) if drive.dim() == 4 else drive.flatten(1)
         if self.active is None or self.squares is None:
             self.active, self.squares = (torch.zeros(flat.shape[1], dtype=torch.float64) for _ in range(2))
+        if driven.moments is None:
+            driven.moments = self.line_sums(flat)
+        squares, active = driven.moments
+        self.squares += squares
+        self.active += active
+        for power, _ in self.higher:
+            moment = flat.pow(power + 1).sum(0, dtype=torch.float64)
+            self.moments[power] = self.moments.get(power, 0.0) + moment
+
+    def line_sums(self, flat: Tensor) -> tuple[Tensor, Tensor]:
+        """Of each line of [batch, lines], the sum of squares and how often it was driven."""
         if self.scratch is None or len(self.scratch) < min(flat.numel(), max(VALUES_AT_ONCE, flat.shape[1])):
             self.scratch = torch.empty(max(VALUES_AT_ONCE, flat.shape[1]))  # fresh memory would take longer than sums
         squares, active = (torch.zeros(flat.shape[1]) for _ in range(2))
@@ -64,11 +77,7 @@ class Drives:
             squares += square.sum(0) if len(some) > 1 else square[0]
             square.clamp_(max=LEAST_SQUARE)  # a power of two: its multiples add up exactly
             active += square.sum(0) if len(some) > 1 else square[0]
-            for power, _ in self.higher:
-                moment = some.pow(power + 1).sum(0, dtype=torch.float64)
-                self.moments[power] = self.moments.get(power, 0.0) + moment
-        self.squares += squares
-        self.active += active.double().mul_(1.0 / LEAST_SQUARE)
+        return squares, active.double().mul_(1.0 / LEAST_SQUARE)
 
     def settle(self) -> None:
         """Weigh what was seen so far with the devices it met."""

@@ -196,7 +196,11 @@ def uses(coupling: Coupling) -> int:
 
 
 def programming_cap(prices: Costs, batch: int, processor: Processor | None = None) -> float:
-    """6 B e / (2 n_p E_p): the best ratio to backpropagation when only programming costs anything."""
+    """6 B e / (2 n_p E_p): the best ratio to backpropagation when only programming costs anything.
+
+    For weights that a sample uses once and that sit on two devices. A convolution's weights are used at every position:
+    its cap is that many times higher (``hwmap cost`` works with each network's own).
+    """
     learning, e = prices.learning, (processor or prices.processor).j_per_flop
     spent = 2.0 * learning.pulses_per_device * prices.pulse_j
     return BACKPROPAGATION_FLOP_PER_WEIGHT * batch * e / spent if spent else math.inf
@@ -240,7 +244,8 @@ class Comparison:
             if learning.product == "digital":
                 outer = f"{outer_product_cap(self.prices, self.processor):.3g} times"
             lines.append(
-                f"  caps against backpropagation, whatever else is free: programming {cap:.3g} times "
+                f"  caps against backpropagation of weights used once a sample, whatever else is free: programming {cap:.3g} "
+                f"times "
                 f"({learning.pulses_per_device:g} pulses of {self.prices.pulse_j:.3g} J a device and batch), digital "
                 f"outer product {outer}"
             )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, field, fields, replace
 
 import numpy as np
 import torch
@@ -14,7 +15,7 @@ from mapping.hardware import DIRECTIONS, Direction
 from mapping.plan import MappedMatrix, Replica
 from sim.array import Array, Periphery
 from sim.chain import Chain
-from sim.converters import ChannelErrors, Register, build_digitiser, build_driver
+from sim.converters import ChannelErrors, Recent, Register, build_digitiser, build_driver
 from sim.copies import Copies
 from sim.devices import DeviceModel
 from sim.devices.faults import Stuck
@@ -58,6 +59,7 @@ class Streams:
     reads: NoiseStream
     learning: int
     dither: Register
+    recent: Recent = field(default_factory=Recent)
 
     @classmethod
     def of(cls, seed: int, chip: int) -> Streams:
@@ -77,13 +79,14 @@ class Crossbars:
     """All crossbars of one chip as they are at an age.
 
     Attributes:
-        seen: what terminals see of them, by direction.
-        higher: powers and coefficients (A/V^power) of currents beyond Ohm's law.
+        seen: what terminals see of them, by direction. With separate feedback each direction has crossbars of its own,
+            numbered alike.
+        higher: powers and coefficients (A/V^power) of currents beyond Ohm's law, by direction.
         errors: of the ADCs at every line that a direction senses.
     """
 
     seen: dict[Direction, Seen]
-    higher: list[tuple[int, Tensor]]
+    higher: dict[Direction, list[tuple[int, Tensor]]]
     errors: dict[Direction, ChannelErrors]
 
 
@@ -92,7 +95,8 @@ class Manufactured:
     """The devices of one chip, unused ones included, at an age.
 
     Attributes:
-        conductance: siemens, [crossbars, rows, columns].
+        conductance: siemens, [crossbars, rows, columns]; with separate feedback [2 * crossbars, rows, columns], the
+            forward set, then the feedback set.
         stuck: which of them never move, or None.
         errors: of the ADCs at every line that a direction senses.
     """
@@ -105,20 +109,40 @@ class Manufactured:
 def manufacture(mapping: Mapping, age_s: float, draws: Draws, fabrication: Fabrication) -> Manufactured:
     """Program a chip's crossbars, let them age, fix what is stuck, give them converters."""
     target = mapping.target
-    model = DeviceModel(target.device)
+    # The forward set comes first: it is the same devices whether or not there is a second one.
+    sets = [program_set(mapping, age_s, draws, fabrication) for _ in range(device_sets(mapping))]
+    conductance = sets[0][0] if len(sets) == 1 else torch.cat([devices for devices, _ in sets])
+    stuck = joined([found for _, found in sets])
+    sensed: dict[Direction, int] = {"forward": target.crossbar.columns, "transposed": target.crossbar.rows}
+    errors = {
+        way: ChannelErrors.draw(target.adc_of(way), (mapping.crossbars, sensed[way]), draws.periphery) for way in sensed
+    }
+    return Manufactured(conductance, stuck, errors)
+
+
+def device_sets(mapping: Mapping) -> int:
+    """Sets of crossbars that a chip has: a second one where transposed reads have devices of their own."""
+    return 2 if mapping.target.cell.feedback == "separate" else 1
+
+
+def program_set(mapping: Mapping, age_s: float, draws: Draws, fabrication: Fabrication) -> tuple[Tensor, Stuck | None]:
+    """One set of all crossbars, programmed and aged, and what is stuck in it."""
+    model = DeviceModel(mapping.target.device)
     programmed = model.program(mapping.conductances, draws.devices)
     fabrication.devices += programmed.conductance.numel()
     fabrication.writes += programmed.attempts * programmed.conductance.numel()
     fabrication.failed += programmed.failed
     conductance = model.age(programmed.conductance, age_s, draws.devices)
     stuck = model.stuck(conductance, draws.devices)
-    if stuck is not None:
-        stuck.stick_(conductance)
-    sensed: dict[Direction, int] = {"forward": target.crossbar.columns, "transposed": target.crossbar.rows}
-    errors = {
-        way: ChannelErrors.draw(target.adc_of(way), (len(conductance), sensed[way]), draws.periphery) for way in sensed
-    }
-    return Manufactured(conductance, stuck, errors)
+    return (conductance if stuck is None else stuck.stick_(conductance)), stuck
+
+
+def joined(sets: list[Stuck | None]) -> Stuck | None:
+    """Stuck devices of all sets: all of them have some, or none has."""
+    found = [stuck for stuck in sets if stuck is not None]
+    if len(found) <= 1:
+        return found[0] if found else None
+    return Stuck(torch.cat([each.devices for each in found]), torch.cat([each.conductance for each in found]))
 
 
 def seen_by_terminals(mapping: Mapping, made: Manufactured, age_s: float, solver: WireSolver) -> Crossbars:
@@ -129,7 +153,28 @@ def seen_by_terminals(mapping: Mapping, made: Manufactured, age_s: float, solver
     if target.read.noise != "off":
         sigma = model.read_sigma(made.conductance, age_s, target.read.time_s)
     seen = solver.solve(made.conductance, None if sigma is None else sigma.square())
-    return Crossbars(seen, model.current_terms(made.conductance), made.errors)
+    higher = model.current_terms(made.conductance)
+    # Both sets are solved in both directions, and of each the direction that it answers is kept.
+    sets: dict[Direction, slice] = {way: slice(None) for way in DIRECTIONS}
+    if device_sets(mapping) == 2:
+        sets = {"forward": slice(0, mapping.crossbars), "transposed": slice(mapping.crossbars, None)}
+    return Crossbars(
+        {way: own_part(seen[way], own) for way, own in sets.items()},
+        {way: [(power, values[own]) for power, values in higher] for way, own in sets.items()},
+        made.errors,
+    )
+
+
+def own_part(seen: Seen, own: slice) -> Seen:
+    """What is seen of some of the crossbars."""
+    noise = seen.noise
+    return Seen(
+        seen.conductance[own],
+        None if seen.squared is None else seen.squared[own],
+        None
+        if noise is None
+        else replace(noise, **{part.name: getattr(noise, part.name)[own] for part in fields(noise)}),
+    )
 
 
 def make_crossbars(
@@ -161,26 +206,48 @@ def build_array(
     per_weight = encoding.devices_per_weight
     lines: dict[Direction, Lines] = {}
     for direction in DIRECTIONS:
-        if direction == "transposed" and target.wires.ideal and not crossbars.higher:
+        reciprocal = target.wires.ideal and not crossbars.higher[direction] and target.cell.feedback == "same"
+        if direction == "transposed" and reciprocal:
             lines[direction] = lines["forward"]  # both directions see the devices themselves
             continue
         volt_per_state = target.dac_of(direction).full_scale_volt / matrix.scale_of(direction).full_scale
         higher = tuple(
-            (power, replica.gather(c, per_weight) * volt_per_state ** (power - 1)) for power, c in crossbars.higher
+            (power, replica.gather(c, per_weight) * volt_per_state ** (power - 1))
+            for power, c in crossbars.higher[direction]
         )
         lines[direction] = gathered_lines(matrix, replica, encoding, direction, crossbars.seen[direction], higher)
-    return Array(
+    kind = Array if target.cell.feedback == "same" else SeparateArray
+    return kind(
         matrix.lowering.part(replica.region) if len(matrix.replicas) > 1 else matrix.lowering,
         matrix.column_spans,
         encoding,
         lines,
-        {way: periphery(mapping, matrix, replica, way, crossbars.errors[way], streams.dither) for way in DIRECTIONS},
+        {
+            way: periphery(mapping, matrix, replica, way, crossbars.errors[way], streams.dither, streams.recent)
+            for way in DIRECTIONS
+        },
         streams.reads,
         target.read.average,
         target.read.noise == "phase",
         state_steps(mapping, matrix),
         ("transposed",) if len(matrix.replicas) > 1 else (),
     )
+
+
+class SeparateArray(Array):
+    """An array whose transposed reads are answered by devices of their own."""
+
+    def begin_phase(self) -> None:
+        """Draw frozen read noise anew: one deviation for each device of either direction."""
+        if not self.frozen or self.lines["forward"].squared_siemens is None:
+            return
+        seen = {}
+        for direction, lines in self.lines.items():
+            assert lines.squared_siemens is not None
+            course = self.stream.draw(lines.conductance.numel()).mul_(math.sqrt(2.0)).view_as(lines.conductance)
+            deviation = lines.squared_siemens.sqrt().mul_(course)
+            seen[direction] = Lines(lines.conductance + deviation, higher=lines.higher)
+        self.build(seen)
 
 
 def gathered_lines(
@@ -237,6 +304,7 @@ def periphery(
     direction: Direction,
     errors: ChannelErrors,
     dither: Register,
+    recent: Recent,
 ) -> Periphery:
     """Converters of one copy of a matrix in one direction."""
     target, encoding = mapping.target, mapping.encoding(matrix.name)
@@ -256,5 +324,5 @@ def periphery(
         ChannelErrors(gains, offsets),
     )
     driven = ends(mapping, matrix)[direction == "transposed"]
-    driver = build_driver(target, target.dac_of(direction), matrix.scale_of(direction), driven, dither)
+    driver = build_driver(target, target.dac_of(direction), matrix.scale_of(direction), driven, dither, recent)
     return Periphery(driver, digitiser)

@@ -128,11 +128,11 @@ class BetaChoice:
     def reason(self) -> str:
         """Why, in a line."""
         bias, noise = self.bias_2 * self.beta**2 / self.gradient, self.noise_1 / self.beta / self.gradient
-        why = (
-            "bias and noise balance"
-            if self.beta < self.limit
-            else "noise asks for more, the output's stiffness forbids it"
-        )
+        why = "bias and noise balance"
+        if self.noise_1 == 0.0:
+            why = "no noise was measured, so any small one will do"
+        elif self.beta >= self.limit:
+            why = "noise asks for more, the output's stiffness forbids it"
         return f"beta {self.beta:.3g}: {why}; expected bias {bias:.2%}, noise {noise:.2%} of the gradient"
 
 

@@ -48,13 +48,19 @@ def ends(mapping: Mapping, matrix: MappedMatrix) -> tuple[Codes | None, Codes | 
     )
 
 
+WIDEST_STATE_BITS = 20
+
+
 def state_steps(mapping: Mapping, matrix: MappedMatrix) -> dict[Direction, float]:
     """By direction, the step of the states that a read's sums are brought to by the controller's integer rule.
 
     A direction is missing where sums are not whole numbers of one step: ideal converters, full scales of tiles, bits of
-    bit-serial input, slices, and the offset that is subtracted in offset encoding; and where the states are float.
+    bit-serial input, slices, and the offset that is subtracted in offset encoding; and where the states are float, or
+    wider than what float32 adds up exactly.
     """
     target, cell = mapping.target, mapping.target.cell
+    if (target.controller.state_bits or 0) > WIDEST_STATE_BITS:
+        return {}
     rows, columns = ends(mapping, matrix)
     found: dict[Direction, float] = {}
     sides: tuple[tuple[Direction, Codes | None, Codes | None], ...] = (

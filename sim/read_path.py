@@ -10,7 +10,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from mapping.arithmetic import Codes, Scaling
+from mapping.arithmetic import Codes, Scaling, code_range
+from mapping.arithmetic.scaling import MULTIPLIER_BITS
 from mapping.lowering import Span
 from sim.converters import Digitiser, Driver
 from sim.drives import Drives
@@ -121,11 +122,18 @@ class Requantiser:
     @classmethod
     def between(cls, adc_step: float, state_step: float) -> Requantiser:
         """For codes that mean ``adc_step`` each."""
-        return cls(Scaling.nearest(adc_step / state_step), state_step)
+        ratio = adc_step / state_step
+        # Coarse codes of a wide range count many steps of a state: there a multiplier of 16 bits has none to shift out.
+        return cls(Scaling.nearest(ratio, 16 if ratio < 2**15 else MULTIPLIER_BITS), state_step)
 
     def __call__(self, codes: Tensor) -> Tensor:
-        """In place."""
-        return self.scaling.apply_(codes).mul_(self.step)
+        """In place; saturated to ``DRIVE_BITS``."""
+        return self.scaling.apply_(codes, DRIVE_LIMITS).mul_(self.step)
+
+
+# What a read adds to a drive: four such reads are exact in float32, and states of up to 20 bits are well inside.
+DRIVE_BITS = 22
+DRIVE_LIMITS = code_range(DRIVE_BITS, signed=True)
 
 
 class ReadPath:
@@ -185,27 +193,27 @@ class ReadPath:
         return sum(part.nbytes for part in self.parts)
 
     def __call__(self, state: Tensor) -> Tensor:
-        """Read [batch, ...], a few images at a time."""
-        if len(state) <= self.images_at_once:
-            return self.read(state)
-        shape = (len(state), *self.answer_shape)
-        layout = torch.channels_last if len(shape) == 4 else torch.contiguous_format
-        answer = torch.empty(shape, dtype=state.dtype, device=state.device, memory_format=layout)
-        for start in range(0, len(state), self.images_at_once):
-            images = slice(start, start + self.images_at_once)
-            answer[images] = self.read(state[images])
-        return answer
-
-    def read(self, state: Tensor) -> Tensor:
-        """Drive and sense, once or (bit-serial) once for each bit."""
+        """Read [batch, ...]: drive and sense, once or (bit-serial) once for each bit."""
         answer: Tensor | None = None
-        for counts, drive in self.driver.drives(state):
-            self.drives.see(drive)
-            share = self.finish(self.sums(drive), drive)
+        for counts, driven in self.driver.drives(state):
+            self.drives.see(driven)
+            share = self.read(driven.drive)
             share = share if counts == 1.0 else share.mul_(counts)
             answer = share if answer is None else answer.add_(share)
         assert answer is not None
         return answer if self.requantiser is None or self.leave_codes else self.requantiser(answer)
+
+    def read(self, drive: Tensor) -> Tensor:
+        """The answer to one drive, a few images at a time."""
+        if len(drive) <= self.images_at_once:
+            return self.finish(self.sums(drive), drive)
+        shape = (len(drive), *self.answer_shape)
+        layout = torch.channels_last if len(shape) == 4 else torch.contiguous_format
+        answer = torch.empty(shape, dtype=drive.dtype, device=drive.device, memory_format=layout)
+        for start in range(0, len(drive), self.images_at_once):
+            images = drive[start : start + self.images_at_once]
+            answer[start : start + self.images_at_once] = self.finish(self.sums(images), images)
+        return answer
 
     def sums(self, drive: Tensor) -> Tensor:
         """Digital sums over tiles in weight units (of codes, if they are requantised), [batch, lines, *positions]."""
@@ -231,8 +239,10 @@ class ReadPath:
         deviation = self.deviation(part, drive)
         for remaining in reversed(range(self.average)):
             sums = exact if remaining == 0 else exact.clone()
-            if deviation is not None:
-                sums.add_(self.stream.like(sums).mul_(deviation))
+            if isinstance(deviation, Tensor):
+                sums.addcmul_(self.stream.like(sums), deviation)
+            elif deviation is not None:
+                sums.add_(self.stream.like(sums), alpha=deviation)
             yield sums if self.digitiser is None else encode_(sums, self.digitiser.codes, self.conversions)
 
     def deviation(self, part: Part, drive: Tensor) -> Tensor | float | None:
@@ -241,7 +251,8 @@ class ReadPath:
             return math.sqrt(self.amplifier) or None
         # Products of squares are not negative, but fast convolutions may round a little below zero.
         spread = part.spread.spread(self.sense, drive, part.span)
-        return spread.add_(self.amplifier).clamp_(min=0.0).sqrt_()
+        spread = spread.add_(self.amplifier) if self.amplifier else spread
+        return spread.clamp_(min=0.0).sqrt_()
 
 
 def encode_(sums: Tensor, codes: Codes, seen: Conversions) -> Tensor:

@@ -6,6 +6,7 @@ from dataclasses import fields
 from typing import Any
 
 from eqprop.dynamics import FixedPoint
+from eqprop.estimators.adjoint import AdjointFixedPoint
 from eqprop.estimators.base import Estimate, Estimator, Phase
 from eqprop.estimators.one_sided import OneSided
 from eqprop.estimators.symmetric import Symmetric
@@ -35,4 +36,4 @@ def get(name: str, beta: float = 0.1, nudged_dynamics: FixedPoint | None = None,
     return kind(beta=beta, nudged_dynamics=nudged_dynamics, **options)
 
 
-__all__ = ["KINDS", "Estimate", "Estimator", "OneSided", "Phase", "Symmetric", "get"]
+__all__ = ["KINDS", "AdjointFixedPoint", "Estimate", "Estimator", "OneSided", "Phase", "Symmetric", "get"]

@@ -88,6 +88,7 @@ def run(request: Request, as_json: bool) -> None:
         "trains": request.trains,
         "rate": request.rate,
         "beta": request.beta,
+        "threshold": request.threshold if request.update == "verify" else None,
         "data": test.name,
         "target": mapping.target.name,
         "seconds": time.perf_counter() - start,

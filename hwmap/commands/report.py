@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import reports
-from hwmap.commands.results import recorded
+from hwmap.commands.results import COSTS, FIDELITY, FOLDER, LEARNING, recorded
 from hwmap.console import print_result, say
 from mapping import Mapping
 
@@ -19,7 +19,15 @@ def run(directory: Path, as_json: bool) -> None:
 
 
 def write(directory: Path, command: str) -> Path:
-    """Write the report of a compiled directory and return its path."""
+    """Write the report of a compiled directory, with all that is recorded there, and return its path."""
     path = directory / FILE
-    reports.write(Mapping.load(directory), recorded(directory), path, command)
+    reports.write(
+        Mapping.load(directory),
+        recorded(directory, FOLDER),
+        path,
+        command,
+        gradients=recorded(directory, FIDELITY),
+        learning=recorded(directory, LEARNING),
+        costs=recorded(directory, COSTS),
+    )
     return path

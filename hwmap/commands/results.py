@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,13 @@ def record_learning(directory: Path, result: dict[str, Any]) -> None:
     keep(directory, LEARNING, f"{name_of(result)}-{how}", result)
 
 
+def record_costs(directory: Path, result: dict[str, Any]) -> None:
+    """Keep joules, seconds and areas."""
+    how = f"{result['work']}-batch{result['batch']}-active{result['active']:g}-square{result['mean_square']:.3g}"
+    names = re.sub(r"[^\w.+-]+", "-", "+".join(result["scenarios"]), flags=re.ASCII)
+    keep(directory, COSTS, f"{how}-{names}"[:200], result)
+
+
 def name_of(result: dict[str, Any]) -> str:
     return f"{result['data']}-{result['samples']}-chips{result['chips']}-age{result['age_s']:g}s-seed{result['seed']}"
 
@@ -39,17 +47,21 @@ def keep(directory: Path, folder: str, name: str, result: dict[str, Any]) -> Non
         aside.write_text(json.dumps(result | {"mapping": mapping_hash(directory)}, indent=1, sort_keys=True))
 
 
-def recorded(directory: Path, folder: str = FOLDER) -> list[dict[str, Any]]:
-    """Results of the mapping that is there now, by age; those of an earlier compilation are left out."""
+def recorded(directory: Path, folder: str = FOLDER) -> dict[str, dict[str, Any]]:
+    """Records of the mapping that is there now by file, so that errors can name it; older ones are left out.
+
+    Raises:
+        InputError: for a file that holds no JSON object.
+    """
     current = mapping_hash(directory)
-    found = []
+    found = {}
     for path in sorted((directory / folder).glob("*.json")):
         try:
-            result = json.loads(path.read_text())
-        except ValueError as error:
-            raise InputError(f"{path}: not JSON: expected a result of hwmap simulate") from error
-        if not isinstance(result, dict) or "age_s" not in result:
-            raise InputError(f"{path}: no age_s: expected a result of hwmap simulate")
-        if result.get("mapping") == current:
-            found.append(result)
-    return sorted(found, key=lambda result: (str(result["data"]), float(result["age_s"]), int(result["seed"])))
+            record = json.loads(path.read_text(encoding="utf-8"))
+        except (ValueError, RecursionError) as error:
+            raise InputError(f"{path}: not JSON: expected what a command recorded") from error
+        if not isinstance(record, dict):
+            raise InputError(f"{path}: no JSON object: expected what a command recorded")
+        if record.get("mapping") == current:
+            found[str(path)] = record
+    return found

@@ -7,6 +7,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from rich.markup import escape
+
 from eqprop import FixedPoint
 from eqprop.data import ImageSet
 from eqprop.errors import InputError
@@ -16,7 +18,11 @@ from hwmap.commands.results import record
 from hwmap.console import print_result, progress, say, table
 from mapping import Mapping
 from mapping.hardware import DIRECTIONS
+from reports.quantities import seconds as in_words
+from reports.quantities import si
 from sim import Chip
+from sim.energy import costs
+from sim.events import DIGITAL
 from sim.wire_solver import solves
 
 WIRES = "wires"  # folder of a compiled directory that keeps solved wires
@@ -79,6 +85,8 @@ def simulate(
     dynamics = FixedPoint(mapping.network.dynamics.order, sweeps, tolerance=0.0)
     what = f"{chips} chip{'s' if chips > 1 else ''}, {age_name(age_s)}"
     seen = evaluate_with_progress(chip, test, what, dynamics, batch)
+    bill = costs(mapping, {name: chip.events(name) for name in (*mapping.chains, DIGITAL)})
+    answers = seen.samples * chips
     result = {
         "accuracy": seen.accuracy,
         "accuracy_per_chip": list(seen.accuracies),
@@ -98,9 +106,19 @@ def simulate(
         "failed_devices": fabrication.failed,
         "memory_bytes": chip.memory_bytes,
         "batch": batch,
+        "energy_j": bill.total_j / answers,
+        "energy_by_component_j": {part: joule / answers for part, joule in bill.components_j.items()},
+        "latency_s": mapping.timing.seconds(clocks_of(mapping, sweeps)),
+        "costs": mapping.target.costs.name,
     }
     record(directory, result)
     return result
+
+
+def clocks_of(mapping: Mapping, sweeps: int) -> int:
+    """Of one inference with ``sweeps`` instead of the target's."""
+    timing = mapping.timing
+    return timing.inference_clocks + (sweeps - mapping.target.controller.free_sweeps) * timing.sweep_clocks("free")
 
 
 def made(directory: Path, mapping: Mapping, seed: int, chips: int, age_s: float) -> Chip:
@@ -148,7 +166,19 @@ def results_table(results: list[dict[str, Any]]) -> Any:
         f"{first['chips']} {first['target']} chips, {first['samples']} test images of {first['data']}, "
         f"{first['sweeps']} sweeps, seed {first['seed']}"
     )
-    return table(title, ["age", "chips (mean)", "worst .. best", "ideal", "points", "residual"], rows)
+    shown = table(title, ["age", "chips (mean)", "worst .. best", "ideal", "points", "residual"], rows)
+    energies = ", ".join(f"{si(result['energy_j'], 'J', 3)} ({age_name(result['age_s'])})" for result in results)
+    most = ", ".join(f"{part} {joule / first['energy_j']:.0%}" for part, joule in largest(first) if joule)
+    latency = in_words(first["latency_s"])
+    shown.caption = (
+        f"an inference takes {latency} and {energies}; most of it {most or '-'}; costs {escape(first['costs'])}"
+    )
+    return shown
+
+
+def largest(result: dict[str, Any]) -> list[tuple[str, float]]:
+    """The three components that cost most, and their joules."""
+    return sorted(result["energy_by_component_j"].items(), key=lambda item: -item[1])[:3]
 
 
 def age_name(age_s: float) -> str:

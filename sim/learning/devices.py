@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Mapping as Table
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
+from mapping import Mapping
 from mapping.device import PulsedUpdate
 from sim.chip import Chip
 from sim.devices import DeviceModel
 from sim.devices.pulses import start_
-from sim.fabrication import Fabrication, manufacture, seen_by_terminals
+from sim.fabrication import Fabrication, device_sets, manufacture, seen_by_terminals
+from sim.wire_solver import WireSolver
 
 
 class ChipDevices:
     """The devices of ``chip`` as they are now; time stands still while they learn.
 
+    Where transposed reads have devices of their own these learn as one more copy of every copy of a matrix: the same
+    pulses or writes reach both, and each device answers them in its own way.
+
     Attributes:
-        conductance: siemens, [crossbars, rows, columns].
+        mapping: the chip's, with the feedback set as further crossbars and copies: of n copies of a matrix in the
+            forward set, copy k has its feedback in copy n + k.
+        conductance: siemens, [crossbars, rows, columns], those of the feedback set last.
         pulses, writes: how often each device was pulsed or written, int32 of that shape.
         attempts: writes in all, those that write-verify repeated too.
         failed: writes that were given up.
@@ -30,10 +38,10 @@ class ChipDevices:
     def __init__(self, chip: Chip) -> None:
         if chip.replicas != 1:
             raise ValueError(f"{chip.replicas} chips: expected one, each chip learns by itself")
-        self.chip, self.mapping = chip, chip.mapping
+        self.chip, self.mapping = chip, with_feedback_copies(chip.mapping)
         self.model = DeviceModel(self.mapping.target.device)
         streams = chip.streams[0]
-        self.made = manufacture(self.mapping, chip.age_s, streams.start(), Fabrication())
+        self.made = manufacture(chip.mapping, chip.age_s, streams.start(), Fabrication())
         self.generator = torch.Generator().manual_seed(streams.learning)
         self.conductance = self.made.conductance
         self.pulses = torch.zeros(self.conductance.shape, dtype=torch.int32)
@@ -92,8 +100,23 @@ class ChipDevices:
     def connect(self) -> None:
         """Let the chip read these devices: read noise, wires and operands made anew."""
         chip = self.chip
-        seen = seen_by_terminals(self.mapping, self.made, chip.age_s, chip.solvers[0])
-        chip.exchange(0, seen)
+        # Solved anew every time: a solution that is kept while devices move little would hide what was learned.
+        solver = WireSolver(chip.mapping.target.wires.model_copy(update={"keep_within": 0.0}))
+        chip.exchange(0, seen_by_terminals(chip.mapping, self.made, chip.age_s, solver))
+
+
+def with_feedback_copies(mapping: Mapping) -> Mapping:
+    """``mapping`` with a separate feedback set's devices as crossbars and copies behind the forward set's."""
+    if device_sets(mapping) == 1:
+        return mapping
+    matrices = {}
+    for name, matrix in mapping.matrices.items():
+        feedback = tuple(
+            replace(copy, tiles=tuple(replace(tile, crossbar=tile.crossbar + mapping.crossbars) for tile in copy.tiles))
+            for copy in matrix.replicas
+        )
+        matrices[name] = replace(matrix, replicas=matrix.replicas + feedback)
+    return replace(mapping, matrices=matrices, conductances=torch.cat([mapping.conductances] * 2))
 
 
 def step_in_weight(devices: ChipDevices, name: str) -> float:

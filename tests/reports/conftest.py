@@ -107,10 +107,141 @@ def result() -> dict[str, Any]:
 
 
 @pytest.fixture
+def gradient_record() -> dict[str, Any]:
+    """As hwmap simulate --phase nudged records; no two figures are equal."""
+
+    def row(shift: float) -> dict[str, float | None]:
+        cosines = {"cosine": 0.5 + shift, "cosine_own_weights": 0.7 + shift}
+        return {**cosines, "norm_ratio": 1.5 + shift, "norm_ratio_own_weights": 1.25 + shift}
+
+    return {
+        "fidelity": {"all": row(0.01), "h1_h2": row(0.02), "input_h1": row(0.03)},
+        "against": {
+            "beta": {"0.03": row(0.04), "0.1": row(0.05), "0.3": row(0.06)},
+            "adc_bits": {"10": row(0.07), "4": row(0.08), "8": row(0.09)},
+            "dac_bits": {"8": row(0.11)},
+            "average": {"1": row(0.12), "16": row(0.13), "4": row(0.14)},
+        },
+        "beta": 0.1,
+        "beta_reason": "beta 0.1: bias and noise balance",
+        "samples": 64,
+        "chips": 2,
+        "age_s": 0.0,
+        "seed": 3,
+        "data": "digits",
+        "target": "rram-hfo2",
+        "nudges": "+-",
+        "seconds": 12.5,
+        "mapping": "hash",
+    }
+
+
+@pytest.fixture
+def learning_record() -> dict[str, Any]:
+    """As hwmap simulate --learn records."""
+
+    def chip(before: float, after: float, curve: list[list[float]]) -> dict[str, Any]:
+        return {
+            "before": before,
+            "after": after,
+            "curve": curve,
+            "pulses_per_device": 12.25,
+            "most_pulses": 1234,
+            "writes_per_device": 0.0,
+            "most_writes": 0,
+            "write_attempts": 0.0,
+            "failed_writes": 0,
+            "saturated_lines": 0.0625,
+        }
+
+    return {
+        "per_chip": [
+            chip(0.5, 0.75, [[0, 0.5], [10, 0.625], [20, 0.75]]),
+            chip(0.25, 0.5, [[0, 0.25], [10, 0.5]]),
+        ],
+        "accuracy_ideal": 0.9375,
+        "samples": 200,
+        "labelled": 1437,
+        "chips": 2,
+        "age_s": 3600.0,
+        "seed": 5,
+        "steps": 20,
+        "batch": 16,
+        "update": "pulses",
+        "trains": "stochastic",
+        "rate": 0.05,
+        "beta": 0.3,
+        "data": "digits",
+        "target": "ecram",
+        "seconds": 9.5,
+        "mapping": "hash",
+    }
+
+
+@pytest.fixture
+def cost_record() -> dict[str, Any]:
+    """As hwmap cost records: two scenarios, of which the second prices an inference alone."""
+
+    def against(joules: float, energy_j: float, learns: bool) -> dict[str, Any]:
+        caps = {"programming": 64.0 if learns else None, "digital_outer_product": None}
+        return {"flop": 1000, "joules": joules, "ratio": joules / energy_j, "caps": caps}
+
+    def priced(scale: float, learns: bool) -> dict[str, Any]:
+        components = {"adc": 4e-9 * scale, "memory": 3e-9 * scale, "dac": 1e-9 * scale, "pulses": 0.0}
+        energy_j = sum(components.values())
+        return {
+            "energy_j": energy_j,
+            "latency_s": 2.5e-4,
+            "area_m2": 3e-8,
+            "by_component_j": components,
+            "by_coupling_j": {"(digital)": 3e-9 * scale, "h1_h2": 2e-9 * scale, "input_h1": 3e-9 * scale},
+            "dominating": "adc",
+            "dominating_share": 0.5,
+            "unpriced": [],
+            "processor": {
+                "name": "A100",
+                "against": {
+                    "same_work": against(3.2e-8, energy_j, learns),
+                    "dense": against(3.2e-8, energy_j, learns),
+                    "backpropagation": against(4e-9, energy_j, learns),
+                },
+            },
+            "caps_by_formula": {"programming": 61.5 if learns else None, "digital_outer_product": None},
+            "assumptions": ["half of the lines", f"scale {scale:g}"],
+        }
+
+    return {
+        "scenarios": {
+            "cheap": {"inference": priced(1.0, False), "ep-step": priced(2.0, True)},
+            "dear": {"inference": priced(100.0, False)},
+        },
+        "batch": 128,
+        "active": 0.5,
+        "target_costs": "cheap",
+        "seconds": 0.1,
+        "mapping": "hash",
+    }
+
+
+@pytest.fixture
+def studies(
+    gradient_record: dict[str, Any], learning_record: dict[str, Any], cost_record: dict[str, Any]
+) -> dict[str, dict[str, dict[str, Any]]]:
+    """One record of each kind, as reports.write takes them."""
+    return {
+        "gradients": {"a.json": gradient_record},
+        "learning": {"a.json": learning_record},
+        "costs": {"a.json": cost_record},
+    }
+
+
+@pytest.fixture
 def written(tmp_path: Path) -> Callable[..., Page]:
-    def write(compiled: mapping.Mapping, *results: dict[str, Any], command: str = "hwmap report out") -> Page:
+    def write(
+        compiled: mapping.Mapping, *results: dict[str, Any], command: str = "hwmap report out", **studies: Any
+    ) -> Page:
         path = tmp_path / "report.html"
-        reports.write(compiled, results, path, command)
+        reports.write(compiled, results, path, command, **studies)
         return Page(path.read_text(encoding="utf-8"))
 
     return write

@@ -20,8 +20,10 @@ LOADS = {"src", "srcset", "data", "poster", "action", "formaction", "background"
 HOSTILE = '</code><script>alert("x")</script><img src=x onerror=alert(1)>&amp;'
 
 
-def test_page_loads_nothing_from_anywhere(compiled: Any, result: dict[str, Any], written: Callable[..., Any]) -> None:
-    page = written(compiled, result)
+def test_page_loads_nothing_from_anywhere(
+    compiled: Any, result: dict[str, Any], studies: dict[str, Any], written: Callable[..., Any]
+) -> None:
+    page = written(compiled, result, **studies)
     names = {tag for tag, _ in page.tags}
     assert not names & {"script", "link", "iframe", "object", "embed", "base", "form", "video", "audio", "image"}
     for tag, attributes in page.tags:
@@ -34,10 +36,13 @@ def test_page_loads_nothing_from_anywhere(compiled: Any, result: dict[str, Any],
 
 
 def test_links_and_references_within_the_page_lead_somewhere(
-    compiled: Any, result: dict[str, Any], written: Callable[..., Any]
+    compiled: Any, result: dict[str, Any], studies: dict[str, Any], written: Callable[..., Any]
 ) -> None:
-    page = written(compiled, result, {**result, "samples": 100})
-    ids = {attributes["id"] for _, attributes in page.tags if "id" in attributes}
+    twice = {kind: records | {"b.json": records["a.json"]} for kind, records in studies.items()}
+    page = written(compiled, result, {**result, "samples": 100}, **twice)
+    every = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
+    ids = set(every)
+    assert len(every) == len(ids)
     used = {value[1:] for _, a in page.tags for key, value in a.items() if key.endswith("href") and value}
     used |= set(re.findall(r"url\(#([^)]*)\)", page.html))
     assert used - ids == set()
@@ -210,6 +215,8 @@ def test_results_on_other_images_stand_apart(
 def test_without_results_the_page_says_how_to_get_some(compiled: Any, plain: Any) -> None:
     assert "hwmap simulate DIR --data SET" in plain.text
     assert "Accuracy not yet" in plain.text
+    for command in ("simulate DIR --data SET --phase nudged", "simulate DIR --data SET --learn STEPS", "cost DIR"):
+        assert f"hwmap {command} " in plain.text
 
 
 def test_what_is_not_modelled_is_said(compiled: Any, plain: Any) -> None:
@@ -218,10 +225,13 @@ def test_what_is_not_modelled_is_said(compiled: Any, plain: Any) -> None:
         "I-V nonlinearity",
         "Time within a read",
         "Time between crossbars",
-        "Energy and area",
+        "Some costs",
+        "Time while a chip learns",
+        "The digital controller",
         "Drift compensation",
     ):
         assert word in plain.text
+    assert "Not counted here" not in plain.text
 
 
 def test_long_couplings_are_summarised_and_short_ones_listed(written: Callable[..., Any]) -> None:
@@ -262,14 +272,27 @@ def renamed(compiled: mapping.Mapping, old: str, new: str) -> mapping.Mapping:
     return dataclasses.replace(compiled, network=network, layers=layers, schedule=schedule)
 
 
-def test_hostile_names_stay_text(compiled: Any, result: dict[str, Any], written: Callable[..., Any]) -> None:
+def test_hostile_names_stay_text(
+    compiled: Any, result: dict[str, Any], studies: dict[str, Any], written: Callable[..., Any]
+) -> None:
+    gradients, learning, costs = (studies[kind]["a.json"] for kind in ("gradients", "learning", "costs"))
+    gradients |= {"data": HOSTILE, "beta_reason": HOSTILE, "nudges": HOSTILE, "target": HOSTILE}
+    gradients["fidelity"][HOSTILE] = gradients["fidelity"]["all"]
+    learning |= {"data": HOSTILE, "trains": HOSTILE, "target": HOSTILE}
+    works = costs["scenarios"].pop("cheap")
+    costs["scenarios"][HOSTILE] = works
+    inference = works["inference"]
+    inference |= {"dominating": HOSTILE, "assumptions": [HOSTILE], "unpriced": [HOSTILE]}
+    inference["processor"]["name"] = HOSTILE
+    for table in ("by_component_j", "by_coupling_j"):
+        inference[table] = {HOSTILE: inference["energy_j"]}
     device = compiled.target.device.model_copy(update={"name": HOSTILE, "source": HOSTILE})
     target = compiled.target.model_copy(update={"name": HOSTILE, "source": HOSTILE, "device": device})
     hostile = dataclasses.replace(renamed(compiled, "h1", HOSTILE), target=target)
-    page = written(hostile, {**result, "data": HOSTILE, "target": HOSTILE + "2"}, command=HOSTILE)
+    page = written(hostile, {**result, "data": HOSTILE, "target": HOSTILE + "2"}, command=HOSTILE, **studies)
     assert "<script" not in page.html
     assert not {tag for tag, _ in page.tags} & {"script", "img"}
-    assert page.text.count(HOSTILE) > 5
+    assert page.text.count(HOSTILE) > 20
     assert page.row(HOSTILE, 9)[2] == "16 × 8 × 8"
 
 
@@ -278,9 +301,11 @@ def test_names_in_any_script_or_with_dollars_do_not_stop_the_page(low_rank: Any,
         written(renamed(low_rank, "c", name))
 
 
-def test_same_input_gives_the_same_bytes(low_rank: Any, result: dict[str, Any], tmp_path: Path) -> None:
+def test_same_input_gives_the_same_bytes(
+    low_rank: Any, result: dict[str, Any], studies: dict[str, Any], tmp_path: Path
+) -> None:
     for name in ("a.html", "b.html"):
-        reports.write(low_rank, [result], tmp_path / name, "hwmap report out")
+        reports.write(low_rank, [result], tmp_path / name, "hwmap report out", **studies)
     assert (tmp_path / "a.html").read_bytes() == (tmp_path / "b.html").read_bytes()
 
 
@@ -296,6 +321,11 @@ def test_a_bad_result_leaves_the_old_page_alone(low_rank: Any, result: dict[str,
         reports.write(low_rank, [result, {**result, "accuracy": "high"}], path, "hwmap report out")
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_result_in_a_file_is_named_by_it(low_rank: Any, result: dict[str, Any], tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"^out/results/x\.json: field accuracy: 'high'"):
+        reports.write(low_rank, {"out/results/x.json": {**result, "accuracy": "high"}}, tmp_path / "a", "hwmap report")
 
 
 def test_a_failed_write_leaves_nothing_behind(low_rank: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -53,7 +53,7 @@ def test_settings_that_depart_from_the_preset_say_so() -> None:
 
 def test_a_target_of_ones_own_cites_its_own_source() -> None:
     target = mapping.Target.load("rram-hfo2", overrides=["name=mine", "device.name=ours", "adc.bits=5"])
-    rows = parameters(target)
+    rows = [row for row in parameters(target) if not row.key.startswith("costs.")]
     assert not any(row.changed for row in rows)
     assert {row.source for row in rows} == {"as stated for the target", "as cited for the device"}
 
@@ -64,3 +64,16 @@ def test_another_device_model_is_compared_key_by_key() -> None:
     assert rows["device.drift.model"].value == "none"
     assert rows["device.drift.model"].changed
     assert "device.drift.ages_s" not in rows
+
+
+def test_prices_carry_units_and_their_own_presets_remarks() -> None:
+    rows = {row.key: row for row in parameters(mapping.Target.load("rram-hfo2", overrides=["costs.mac_j=2e-13"]))}
+    assert (rows["costs.pulse_j"].value, rows["costs.pulse_j"].source) == ("10 pJ", "[U] RRAM")
+    assert rows["costs.line_farad_per_cell"].value == "0.134 fF"
+    assert rows["costs.areas.controller_m2"].value == "10,000 µm²"
+    assert rows["costs.processor.flop_per_s"].value == "312 TFLOP/s"
+    assert [key for key, row in rows.items() if row.changed] == ["costs.mac_j"]
+    assert rows["costs.mac_j"].source == "set for this mapping; the preset has 500 fJ"
+    other = {row.key: row for row in parameters(mapping.Target.load("rram-hfo2", overrides=["costs=ecram-analog"]))}
+    assert other["costs.pulse_j"].value == "100 fJ"
+    assert not any(row.changed for row in other.values())

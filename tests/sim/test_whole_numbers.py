@@ -75,7 +75,8 @@ def test_every_digital_step_of_a_phase_is_the_golden_models(
         counts["dac"] += 1
 
     def see_sums(requantiser: Requantiser, before: list[Any], result: Tensor, _: Any) -> None:
-        expected = [requantiser.scaling.apply(code) for code in whole(before[0].contiguous(), 1.0)]
+        limits = (-(2**21), 2**21 - 1)
+        expected = [requantiser.scaling.apply(code, limits) for code in whole(before[0].contiguous(), 1.0)]
         assert whole(result.contiguous(), requantiser.step) == expected
         counts["sum"] += 1
 
@@ -146,7 +147,8 @@ def test_dithered_converters_do_not_lose_what_is_smaller_than_a_step() -> None:
         chip = Chip(mapped)
         codes = chip.codes["h1"]
         assert codes is not None
-        state = torch.full((4096, 20), 0.3 * mapped.layers["h1"].full_scale / 15)  # three tenths of the converter's step
+        step = mapped.layers["h1"].full_scale / 15  # of the converter
+        state = torch.full((4096, 20), 0.3 * step)
         state = codes.quantise_(state)
         answer = chip.coupling("h1_output").forward(state).mean(0)
         exact = network.coupling("h1_output").forward(state)[0].detach()
@@ -175,3 +177,12 @@ def test_another_seed_dithers_otherwise_and_a_chip_goes_on_where_it_was() -> Non
     first, second = (chip.relax(x).states["h1"] for _ in range(2))
     assert torch.equal(first, Chip(mapped, seed=1).relax(x).states["h1"])
     assert not torch.equal(first, second)
+
+
+@pytest.mark.parametrize("ratio", [2.0**-20, 0.37, 3.3e4, 145502.0, 1.5e7])
+def test_coarse_codes_of_a_wide_range_are_requantised_too(ratio: float) -> None:
+    requantiser = Requantiser.between(ratio * 2.0**-14, 2.0**-14)
+    codes = torch.tensor([-130.0, -7.0, -1.0, 0.0, 1.0, 5.0, 127.0])
+    expected = [min(max(code * ratio, -(2.0**21)), 2.0**21 - 1) for code in codes.tolist()]
+    found = requantiser(codes.clone()) / 2.0**-14
+    assert torch.allclose(found, torch.tensor(expected), rtol=2.0**-15, atol=0.5)
