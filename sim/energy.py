@@ -244,10 +244,9 @@ class Comparison:
             if learning.product == "digital":
                 outer = f"{outer_product_cap(self.prices, self.processor):.3g} times"
             lines.append(
-                f"  caps against backpropagation of weights used once a sample, whatever else is free: programming {cap:.3g} "
-                f"times "
-                f"({learning.pulses_per_device:g} pulses of {self.prices.pulse_j:.3g} J a device and batch), digital "
-                f"outer product {outer}"
+                f"  caps against backpropagation of weights used once a sample, whatever else is free: programming "
+                f"{cap:.3g} times ({learning.pulses_per_device:g} pulses of {self.prices.pulse_j:.3g} J a device and "
+                f"batch), digital outer product {outer}"
             )
         return "\n".join(lines)
 
