@@ -97,11 +97,13 @@ class Manufactured:
     Attributes:
         conductance: siemens, [crossbars, rows, columns]; with separate feedback [2 * crossbars, rows, columns], the
             forward set, then the feedback set.
+        own: the part of each device's programming error that returns at every write, or None.
         stuck: which of them never move, or None.
         errors: of the ADCs at every line that a direction senses.
     """
 
     conductance: Tensor
+    own: Tensor | None
     stuck: Stuck | None
     errors: dict[Direction, ChannelErrors]
 
@@ -111,13 +113,14 @@ def manufacture(mapping: Mapping, age_s: float, draws: Draws, fabrication: Fabri
     target = mapping.target
     # The forward set comes first: it is the same devices whether or not there is a second one.
     sets = [program_set(mapping, age_s, draws, fabrication) for _ in range(device_sets(mapping))]
-    conductance = sets[0][0] if len(sets) == 1 else torch.cat([devices for devices, _ in sets])
-    stuck = joined([found for _, found in sets])
+    conductance = sets[0][0] if len(sets) == 1 else torch.cat([devices for devices, _, _ in sets])
+    own = [part for _, part, _ in sets if part is not None]
+    stuck = joined([found for _, _, found in sets])
     sensed: dict[Direction, int] = {"forward": target.crossbar.columns, "transposed": target.crossbar.rows}
     errors = {
         way: ChannelErrors.draw(target.adc_of(way), (mapping.crossbars, sensed[way]), draws.periphery) for way in sensed
     }
-    return Manufactured(conductance, stuck, errors)
+    return Manufactured(conductance, torch.cat(own) if own else None, stuck, errors)
 
 
 def device_sets(mapping: Mapping) -> int:
@@ -125,8 +128,10 @@ def device_sets(mapping: Mapping) -> int:
     return 2 if mapping.target.cell.feedback == "separate" else 1
 
 
-def program_set(mapping: Mapping, age_s: float, draws: Draws, fabrication: Fabrication) -> tuple[Tensor, Stuck | None]:
-    """One set of all crossbars, programmed and aged, and what is stuck in it."""
+def program_set(
+    mapping: Mapping, age_s: float, draws: Draws, fabrication: Fabrication
+) -> tuple[Tensor, Tensor | None, Stuck | None]:
+    """One set of all crossbars, programmed and aged, the devices' own part of the errors, and what is stuck."""
     model = DeviceModel(mapping.target.device)
     programmed = model.program(mapping.conductances, draws.devices)
     fabrication.devices += programmed.conductance.numel()
@@ -134,7 +139,7 @@ def program_set(mapping: Mapping, age_s: float, draws: Draws, fabrication: Fabri
     fabrication.failed += programmed.failed
     conductance = model.age(programmed.conductance, age_s, draws.devices)
     stuck = model.stuck(conductance, draws.devices)
-    return (conductance if stuck is None else stuck.stick_(conductance)), stuck
+    return (conductance if stuck is None else stuck.stick_(conductance)), programmed.own, stuck
 
 
 def joined(sets: list[Stuck | None]) -> Stuck | None:

@@ -12,7 +12,7 @@ from mapping import Mapping
 from mapping.device import PulsedUpdate
 from sim.chip import Chip
 from sim.devices import DeviceModel
-from sim.devices.pulses import start_
+from sim.devices.pulses import Responses, start_
 from sim.fabrication import Fabrication, device_sets, manufacture, seen_by_terminals
 from sim.wire_solver import WireSolver
 
@@ -49,6 +49,7 @@ class ChipDevices:
         self.attempts = 0.0
         self.failed = 0
         self.w: Tensor | None = None
+        self.responses: Responses | None = None
 
     def pulse(self, counts: Tensor) -> None:
         """Pulse devices one after the other: ``counts`` [crossbars, rows, columns], up where positive.
@@ -57,10 +58,10 @@ class ChipDevices:
             ValueError: for devices without an update law, and down pulses on devices that only go up.
         """
         update = self.mapping.target.device.update
-        if self.w is None:
-            self.w = self.model.to_weight(self.conductance.clone())
+        if self.responses is None:
             self.responses = self.model.responses(tuple(self.conductance.shape), self.generator)
-            start_(update, self.responses, self.w)
+        if self.w is None:
+            self.w = start_(update, self.responses, self.model.to_weight(self.conductance.clone()))
         remaining = counts.clone()
         while bool((remaining != 0.0).any()):
             direction = remaining.sign()
@@ -72,7 +73,8 @@ class ChipDevices:
 
     def write(self, chosen: Tensor, target: Tensor) -> None:
         """Write the ``chosen`` devices (bool) to their ``target`` conductances, as the device is programmed."""
-        written = self.model.program(target[chosen], self.generator)
+        own = None if self.made.own is None else self.made.own[chosen]
+        written = self.model.program(target[chosen], self.generator, own)
         self.conductance[chosen] = written.conductance
         self.writes += chosen.to(torch.int32)
         self.attempts += written.attempts * int(chosen.sum())

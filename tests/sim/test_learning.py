@@ -207,6 +207,22 @@ def test_small_changes_are_seen_behind_wires() -> None:
         assert not torch.equal(chip.mapped(name).effective_weight(), before[name])
 
 
+def test_devices_keep_their_own_responses_and_errors_when_they_are_written() -> None:
+    programming = "device.programming={model: gaussian, sigma_siemens: 2.0e-6, device_to_device: 1.0}"
+    mapped = compiled("device.update=capacitor", programming, "cell.pair=middle")
+    devices = ChipDevices(Chip(mapped, seed=2))
+    once = devices.conductance.clone()
+    everywhere = torch.ones(once.shape, dtype=torch.bool)
+    devices.write(everywhere, mapped.conductances)  # all of the error is the device's own: it comes back
+    assert torch.allclose(devices.conductance, once, atol=1e-10)
+    devices.pulse(torch.ones_like(once))
+    responses = devices.responses
+    devices.write(everywhere, mapped.conductances)
+    devices.pulse(torch.ones_like(once))
+    assert responses is not None
+    assert devices.responses is responses
+
+
 def test_small_changes_add_up_until_they_are_written() -> None:
     mapped = compiled()
     rule = Verified(threshold=0.2)
