@@ -26,7 +26,7 @@ from sim.running_drift import RunningDrift
 from sim.wire_solver import WireSolver
 from sim.wires import asymmetry
 
-STATES_AT_ONCE = 8  # tensors as large as all states that a sweep holds: states, drives, reads and their copies
+STATES_AT_ONCE = 10  # tensors as large as all states that a sweep holds: states, drives kept, reads and their copies
 
 
 class Chip(EnergyNetwork):
