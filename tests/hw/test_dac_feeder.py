@@ -183,10 +183,8 @@ def test_seed_is_loaded_for_what_is_taken_later(at: int) -> None:
 
 def test_mean_over_a_period_is_unbiased() -> None:
     lfsr, lanes, x = Lfsr(8, seed=1, shifts=1), 8, 75
-    rule = Rule(Scaling(1, 5), (-127, 127))
-    out, _, _ = play(DacFeeder(STATE, rule, lanes, lfsr), groups([x] * (255 * lanes), lanes))
-    mean = sum(codes_of(out, lanes)) / (255 * lanes)
-    assert mean == pytest.approx(x / 32, abs=1 / 255)
+    out, _, _ = play(DacFeeder(STATE, Rule(Scaling(1, 5), DAC), lanes, lfsr), groups([x] * (255 * lanes), lanes))
+    assert sum(codes_of(out, lanes)) / (255 * lanes) == pytest.approx(x / 32, abs=1 / 255)
 
 
 def test_latency_is_as_stated_and_every_clock_takes_a_group() -> None:

@@ -127,3 +127,10 @@ def test_latency_is_as_stated_and_every_clock_takes_one() -> None:
     assert Neuron.latency == 3
     assert starts == list(range(len(given)))
     assert ends == [start + Neuron.latency for start in starts]
+
+
+def test_empty_first_stage_takes_while_the_others_wait() -> None:
+    given = cases(8, 1.0, CLIP)[:4]
+    _, starts, ends = play(Neuron(DRIVE, BIAS, Rule(Scaling(1, 0), CLIP)), given, "1101", "0" * 9 + "1" * 9)
+    assert starts == [0, 1, 3, 9]
+    assert ends == [9, 10, 11, 12]
