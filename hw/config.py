@@ -1,0 +1,245 @@
+"""What the controller is built for: widths, sizes and times, derived from a mapping."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, fields
+
+import torch
+
+from mapping import Mapping
+from mapping.arithmetic import accumulator_bits
+from mapping.dither import TAPS, Lfsr
+from mapping.plan import MappedMatrix
+from mapping.program import assemble
+from mapping.program.image import STRUCTS, TABLES
+from mapping.schedule import Read
+
+# Whole numbers a field may be. Clocks are 16-bit registers; bits, those of mapping.hardware; 32-bit accumulators.
+CLOCKS = (0, 2**16 - 1)
+COUNTS = (1, 2**16 - 1)
+CONVERTER = (2, 16)
+RANGES: dict[str, tuple[int, int]] = {
+    "state_bits": (4, 20),
+    "dac_bits": CONVERTER,
+    "adc_bits": CONVERTER,
+    "transposed_dac_bits": CONVERTER,
+    "transposed_adc_bits": CONVERTER,
+    "accumulator_bits": (2, 32),
+    "lfsr_bits": (min(TAPS), max(TAPS)),
+    "lanes": COUNTS,
+    "crossbars": COUNTS,
+    "adc_sharing": COUNTS,
+    "transposed_adc_sharing": COUNTS,
+    "settle_clocks": CLOCKS,
+    "transposed_settle_clocks": CLOCKS,
+    "integrate_clocks": CLOCKS,
+    "convert_clocks": (1, CLOCKS[1]),
+    "transposed_convert_clocks": (1, CLOCKS[1]),
+    "discharge_clocks": CLOCKS,
+    "pulse_clocks": (1, CLOCKS[1]),
+    "gap_clocks": CLOCKS,
+    "average": COUNTS,
+    "free_sweeps": COUNTS,
+    "nudged_sweeps": COUNTS,
+    "program_words": (1, 2**32 - 1),
+    "state_memory_bytes": (1, 2**32 - 1),
+    "table_bytes": (1, 2**32 - 1),
+}
+
+
+@dataclass(frozen=True)
+class ControllerConfig:
+    """A controller's numbers. Converters and their times are those of forward reads unless ``transposed_``.
+
+    Attributes:
+        state_bits: of the fixed-point states.
+        accumulator_bits: of the signed sums of ADC codes of one read, wide enough never to overflow.
+        lfsr_bits: of the register that dithers.
+        dither: whether states are rounded to DAC codes by chance.
+        lanes: ADC codes, and states, taken in each clock.
+        adc_sharing, transposed_adc_sharing: lines that one ADC converts one after the other.
+        settle_clocks, integrate_clocks, convert_clocks, discharge_clocks: parts of a read, as in mapping/timing.py;
+            convert_clocks is of one conversion.
+        pulse_clocks, gap_clocks: a programming pulse, and the rest after it.
+        average: reads that are added up for each position.
+        program_words: 64-bit words of the microprogram.
+        state_memory_bytes, table_bytes: memory of the states, and of the program's tables without names.
+
+    Raises:
+        ValueError: naming the field, its value and what is expected.
+    """
+
+    state_bits: int
+    dac_bits: int
+    adc_bits: int
+    transposed_dac_bits: int
+    transposed_adc_bits: int
+    accumulator_bits: int
+    lfsr_bits: int
+    dither: bool
+    lanes: int
+    crossbars: int
+    adc_sharing: int
+    transposed_adc_sharing: int
+    clock_hz: float
+    settle_clocks: int
+    transposed_settle_clocks: int
+    integrate_clocks: int
+    convert_clocks: int
+    transposed_convert_clocks: int
+    discharge_clocks: int
+    pulse_clocks: int
+    gap_clocks: int
+    average: int
+    free_sweeps: int
+    nudged_sweeps: int
+    program_words: int
+    state_memory_bytes: int
+    table_bytes: int
+
+    def __post_init__(self) -> None:
+        for name, (low, high) in RANGES.items():
+            value = getattr(self, name)
+            if type(value) is not int or not low <= value <= high:
+                raise ValueError(f"{name} {value!r}: expected a whole number {low} .. {high}")
+        if type(self.dither) is not bool:
+            raise ValueError(f"dither {self.dither!r}: expected true or false")
+        if type(self.clock_hz) not in (int, float) or not 0.0 < self.clock_hz < math.inf:
+            raise ValueError(f"clock_hz {self.clock_hz!r}: expected a number > 0")
+        object.__setattr__(self, "clock_hz", float(self.clock_hz))  # 1e8 and 100000000 are one configuration
+        widest = max(self.adc_bits, self.transposed_adc_bits)
+        if self.accumulator_bits < widest:
+            raise ValueError(f"accumulator_bits {self.accumulator_bits}: expected at least the ADC's {widest}")
+
+    @classmethod
+    def from_mapping(cls, mapping: Mapping) -> ControllerConfig:
+        """The controller that runs ``mapping``.
+
+        Raises:
+            ValueError: if the mapping's digital sums are not whole numbers, or a number does not fit the controller.
+        """
+        refuse_floats(mapping)
+        target, reads = mapping.target, mapping.timing.reads
+        dac, adc = target.dac, target.adc
+        back_dac, back_adc = target.dac_of("transposed"), target.adc_of("transposed")
+        assert target.controller.state_bits and dac.bits and adc.bits and back_dac.bits and back_adc.bits
+        program = assemble(mapping)
+        return cls(
+            state_bits=target.controller.state_bits,
+            dac_bits=dac.bits,
+            adc_bits=adc.bits,
+            transposed_dac_bits=back_dac.bits,
+            transposed_adc_bits=back_adc.bits,
+            accumulator_bits=widest_sum(mapping),
+            lfsr_bits=Lfsr.width,
+            dither=dac.dither or back_dac.dither,
+            lanes=target.controller.lanes,
+            crossbars=mapping.crossbars,
+            adc_sharing=adc.sharing,
+            transposed_adc_sharing=back_adc.sharing,
+            clock_hz=target.controller.clock_hz,
+            settle_clocks=reads.clocks(dac.settle_s),
+            transposed_settle_clocks=reads.clocks(back_dac.settle_s),
+            integrate_clocks=reads.clocks(reads.integration_s),
+            convert_clocks=reads.clocks(adc.time_s),
+            transposed_convert_clocks=reads.clocks(back_adc.time_s),
+            discharge_clocks=reads.clocks(target.read.discharge_s),
+            pulse_clocks=reads.clocks(target.pulses.width_s),
+            gap_clocks=reads.clocks(target.pulses.gap_s),
+            average=target.read.average,
+            free_sweeps=target.controller.free_sweeps,
+            nudged_sweeps=target.controller.nudged_sweeps,
+            program_words=len(program.code),
+            state_memory_bytes=mapping.memory.bytes,
+            table_bytes=sum(len(getattr(program, name)) * STRUCTS[row].size for name, row, _ in TABLES),
+        )
+
+    def to_json(self) -> str:
+        """Canonical: keys sorted, no spaces, so that equal configurations are equal texts."""
+        return json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))
+
+    @classmethod
+    def from_json(cls, text: str) -> ControllerConfig:
+        """The inverse of :meth:`to_json`.
+
+        Raises:
+            ValueError: for text that is no JSON object, a field too many, too few or out of range.
+        """
+        content = json.loads(text)
+        if not isinstance(content, dict):
+            raise ValueError(f"configuration {text!r}: expected a JSON object")
+        known = {field.name for field in fields(cls)}
+        if content.keys() != known:
+            wrong = ", ".join(sorted(content.keys() ^ known))
+            raise ValueError(f"configuration with unknown or missing fields {wrong}: expected exactly all of them")
+        return cls(**content)
+
+    @property
+    def hash(self) -> int:
+        """32 bits: the first four bytes of the SHA-256 of :meth:`to_json`, the first the highest."""
+        return int.from_bytes(hashlib.sha256(self.to_json().encode()).digest()[:4], "big")
+
+
+def refuse_floats(mapping: Mapping) -> None:
+    """The controller adds whole numbers: refuse whatever needs another rule.
+
+    Raises:
+        ValueError: naming the target's key, its value and what is expected.
+    """
+    target, cell, bits = mapping.target, mapping.target.cell, mapping.target.controller.state_bits
+    found: list[tuple[str, object, str]] = [("cell.encoding", cell.encoding, "differential")]
+    if cell.slices != 1:
+        found.append(("cell.slices", cell.slices, "1"))
+    low, high = RANGES["state_bits"]
+    if bits is None or not low <= bits <= high:
+        found.append(("controller.state_bits", bits, f"{low} .. {high}"))
+    for prefix, dac, adc in (
+        ("", target.dac, target.adc),
+        ("transposed_", target.dac_of("transposed"), target.adc_of("transposed")),
+    ):
+        found += [(f"{prefix}dac.input", dac.input, "parallel"), (f"{prefix}adc.range", adc.range, "coupling")]
+        found += [(f"{prefix}{kind}.bits", None, "a number") for kind, one in (("dac", dac), ("adc", adc)) if not one.bits]
+    for key, value, expected in found:
+        if value != expected:
+            raise ValueError(f"target {target.name}: {key} {value}: expected {expected}, for sums of whole numbers")
+    if mapping.network.cost.readout is not None:
+        raise ValueError(
+            f"readout {mapping.network.cost.readout}: its softmax is not whole numbers: expected the squared-error cost"
+        )
+
+
+def scheduled(mapping: Mapping) -> Iterator[Read]:
+    """Every read of a phase and of the answer, copies and repetitions too."""
+    schedule = mapping.schedule
+    steps = [one for step in schedule.steps for one in (*step.rounds, *step.nudged_rounds)]
+    return (read for one in (*schedule.prologue, *steps, *schedule.answer) for read in one)
+
+
+def terms(mapping: Mapping, matrix: MappedMatrix, direction: str) -> int:
+    """Most ADC codes that meet in one sum: tiles along the driven lines, overlapping positions, averaged reads.
+
+    Copies answer for different outputs; forward sums are one copy's, transposed sums add up all copies' positions.
+    """
+    tiles = matrix.replicas[0].tiles
+    average = mapping.target.read.average
+    if direction == "forward":
+        return len({tile.rows for tile in tiles}) * average
+    lowering = matrix.lowering
+    if matrix.name != mapping.chains[matrix.coupling][0] or matrix.name != mapping.chains[matrix.coupling][-1]:
+        return len({tile.columns for tile in tiles}) * average * overlaps(matrix)
+    del lowering
+    return len({tile.columns for tile in tiles}) * average * overlaps(matrix)
+
+
+def widest_sum(mapping: Mapping) -> int:
+    """Bits of the widest sum of codes that any read of the schedule adds up."""
+    found = 0
+    for name, direction in sorted({(read.matrix, read.direction) for read in scheduled(mapping)}):
+        bits = mapping.target.adc_of(direction).bits
+        assert bits is not None
+        found = max(found, accumulator_bits(bits, terms(mapping, mapping.matrices[name], direction)))
+    return found
