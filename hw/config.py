@@ -7,12 +7,14 @@ import json
 import math
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
+from typing import Any
 
 import torch
 
 from mapping import Mapping
 from mapping.arithmetic import accumulator_bits
 from mapping.dither import TAPS, Lfsr
+from mapping.hardware import DIRECTIONS, Direction
 from mapping.plan import MappedMatrix
 from mapping.program import assemble
 from mapping.program.image import STRUCTS, TABLES
@@ -49,6 +51,27 @@ RANGES: dict[str, tuple[int, int]] = {
     "state_memory_bytes": (1, 2**32 - 1),
     "table_bytes": (1, 2**32 - 1),
 }
+
+# Not of a mapping: round numbers for tests and examples. Times of digits are the defaults of mapping.hardware.
+PRESETS: dict[str, dict[str, Any]] = {
+    "tiny": {
+        "state_bits": 6, "dac_bits": 4, "adc_bits": 4, "transposed_dac_bits": 4, "transposed_adc_bits": 4,
+        "accumulator_bits": 6, "lfsr_bits": 8, "dither": False, "lanes": 2, "crossbars": 2,
+        "adc_sharing": 2, "transposed_adc_sharing": 2, "clock_hz": 50e6,
+        "settle_clocks": 1, "transposed_settle_clocks": 1, "integrate_clocks": 2, "convert_clocks": 2,
+        "transposed_convert_clocks": 2, "discharge_clocks": 1, "pulse_clocks": 2, "gap_clocks": 1, "average": 1,
+        "free_sweeps": 3, "nudged_sweeps": 2, "program_words": 64, "state_memory_bytes": 256, "table_bytes": 1024,
+    },
+    "digits": {
+        "state_bits": 16, "dac_bits": 8, "adc_bits": 8, "transposed_dac_bits": 8, "transposed_adc_bits": 8,
+        "accumulator_bits": 16, "lfsr_bits": 16, "dither": True, "lanes": 8, "crossbars": 64,
+        "adc_sharing": 16, "transposed_adc_sharing": 16, "clock_hz": 100e6,
+        "settle_clocks": 10, "transposed_settle_clocks": 10, "integrate_clocks": 10, "convert_clocks": 10,
+        "transposed_convert_clocks": 10, "discharge_clocks": 10, "pulse_clocks": 20, "gap_clocks": 16, "average": 1,
+        "free_sweeps": 30, "nudged_sweeps": 10, "program_words": 1024, "state_memory_bytes": 16384,
+        "table_bytes": 16384,
+    },
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -126,14 +149,16 @@ class ControllerConfig:
         target, reads = mapping.target, mapping.timing.reads
         dac, adc = target.dac, target.adc
         back_dac, back_adc = target.dac_of("transposed"), target.adc_of("transposed")
-        assert target.controller.state_bits and dac.bits and adc.bits and back_dac.bits and back_adc.bits
+        state_bits, widths = target.controller.state_bits, (dac.bits, adc.bits, back_dac.bits, back_adc.bits)
+        assert state_bits is not None
+        dac_bits, adc_bits, back_dac_bits, back_adc_bits = (bits or 0 for bits in widths)  # none is null any more
         program = assemble(mapping)
         return cls(
-            state_bits=target.controller.state_bits,
-            dac_bits=dac.bits,
-            adc_bits=adc.bits,
-            transposed_dac_bits=back_dac.bits,
-            transposed_adc_bits=back_adc.bits,
+            state_bits=state_bits,
+            dac_bits=dac_bits,
+            adc_bits=adc_bits,
+            transposed_dac_bits=back_dac_bits,
+            transposed_adc_bits=back_adc_bits,
             accumulator_bits=widest_sum(mapping),
             lfsr_bits=Lfsr.width,
             dither=dac.dither or back_dac.dither,
@@ -161,6 +186,17 @@ class ControllerConfig:
     def to_json(self) -> str:
         """Canonical: keys sorted, no spaces, so that equal configurations are equal texts."""
         return json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))
+
+    @classmethod
+    def preset(cls, name: str) -> ControllerConfig:
+        """``tiny``, small enough for exhaustive tests, or ``digits``, a chip for images of 8 x 8 and 10 classes.
+
+        Raises:
+            ValueError: for another name.
+        """
+        if name not in PRESETS:
+            raise ValueError(f"preset {name!r}: expected one of {', '.join(PRESETS)}")
+        return cls(**PRESETS[name])
 
     @classmethod
     def from_json(cls, text: str) -> ControllerConfig:
@@ -191,20 +227,22 @@ def refuse_floats(mapping: Mapping) -> None:
         ValueError: naming the target's key, its value and what is expected.
     """
     target, cell, bits = mapping.target, mapping.target.cell, mapping.target.controller.state_bits
-    found: list[tuple[str, object, str]] = [("cell.encoding", cell.encoding, "differential")]
-    if cell.slices != 1:
-        found.append(("cell.slices", cell.slices, "1"))
     low, high = RANGES["state_bits"]
-    if bits is None or not low <= bits <= high:
-        found.append(("controller.state_bits", bits, f"{low} .. {high}"))
-    for prefix, dac, adc in (
-        ("", target.dac, target.adc),
-        ("transposed_", target.dac_of("transposed"), target.adc_of("transposed")),
-    ):
-        found += [(f"{prefix}dac.input", dac.input, "parallel"), (f"{prefix}adc.range", adc.range, "coupling")]
-        found += [(f"{prefix}{kind}.bits", None, "a number") for kind, one in (("dac", dac), ("adc", adc)) if not one.bits]
-    for key, value, expected in found:
-        if value != expected:
+    rules: list[tuple[str, object, bool, str]] = [
+        ("cell.encoding", cell.encoding, cell.encoding == "differential", "differential"),
+        ("cell.slices", cell.slices, cell.slices == 1, "1"),
+        ("controller.state_bits", bits, bits is not None and low <= bits <= high, f"{low} .. {high}"),
+    ]
+    for direction in DIRECTIONS:
+        dac, adc = target.dac_of(direction), target.adc_of(direction)
+        rules += [
+            (f"dac.bits ({direction})", dac.bits, dac.bits is not None, "a number"),
+            (f"dac.input ({direction})", dac.input, dac.input == "parallel", "parallel"),
+            (f"adc.bits ({direction})", adc.bits, adc.bits is not None, "a number"),
+            (f"adc.range ({direction})", adc.range, adc.range == "coupling", "coupling"),
+        ]
+    for key, value, fits, expected in rules:
+        if not fits:
             raise ValueError(f"target {target.name}: {key} {value}: expected {expected}, for sums of whole numbers")
     if mapping.network.cost.readout is not None:
         raise ValueError(
@@ -219,20 +257,24 @@ def scheduled(mapping: Mapping) -> Iterator[Read]:
     return (read for one in (*schedule.prologue, *steps, *schedule.answer) for read in one)
 
 
-def terms(mapping: Mapping, matrix: MappedMatrix, direction: str) -> int:
+def terms(mapping: Mapping, matrix: MappedMatrix, direction: Direction) -> int:
     """Most ADC codes that meet in one sum: tiles along the driven lines, overlapping positions, averaged reads.
 
-    Copies answer for different outputs; forward sums are one copy's, transposed sums add up all copies' positions.
+    Copies answer for different outputs: a forward sum is one copy's. A transposed sum may meet positions of several.
     """
     tiles = matrix.replicas[0].tiles
     average = mapping.target.read.average
     if direction == "forward":
         return len({tile.rows for tile in tiles}) * average
-    lowering = matrix.lowering
-    if matrix.name != mapping.chains[matrix.coupling][0] or matrix.name != mapping.chains[matrix.coupling][-1]:
-        return len({tile.columns for tile in tiles}) * average * overlaps(matrix)
-    del lowering
     return len({tile.columns for tile in tiles}) * average * overlaps(matrix)
+
+
+def overlaps(matrix: MappedMatrix) -> int:
+    """Most positions whose transposed reads meet in one element: 1 but for convolutions."""
+    lowering = matrix.lowering
+    columns = lowering.columns_of(torch.ones(1, *lowering.shapes[1]))
+    once = torch.ones(1, lowering.rows, *columns.shape[2:])
+    return int(lowering.overlap_add(once).max())
 
 
 def widest_sum(mapping: Mapping) -> int:

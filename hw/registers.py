@@ -2,7 +2,7 @@
 
 A field is
 
-    ro    what the hardware says; an input that nothing drives stays at the field's reset, so that is how constants are made
+    ro    what the hardware says; an input that nothing drives stays at the field's reset, which makes constants
     rw    what software wrote last
     w1s   a command: software writes 1 to set a bit, hardware clears it
     w1c   an event: hardware sets a bit, software writes 1 to clear it
