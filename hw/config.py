@@ -14,6 +14,7 @@ import torch
 from mapping import Mapping
 from mapping.arithmetic import accumulator_bits
 from mapping.dither import TAPS, Lfsr
+from mapping.fixed_point import STATE_BITS, objections
 from mapping.hardware import DIRECTIONS, Direction
 from mapping.plan import MappedMatrix
 from mapping.program import assemble
@@ -25,7 +26,7 @@ CLOCKS = (0, 2**16 - 1)
 COUNTS = (1, 2**16 - 1)
 CONVERTER = (2, 16)
 RANGES: dict[str, tuple[int, int]] = {
-    "state_bits": (4, 20),
+    "state_bits": STATE_BITS,
     "dac_bits": CONVERTER,
     "adc_bits": CONVERTER,
     "transposed_dac_bits": CONVERTER,
@@ -226,24 +227,11 @@ def refuse_floats(mapping: Mapping) -> None:
     Raises:
         ValueError: naming the target's key, its value and what is expected.
     """
-    target, cell, bits = mapping.target, mapping.target.cell, mapping.target.controller.state_bits
-    low, high = RANGES["state_bits"]
-    rules: list[tuple[str, object, bool, str]] = [
-        ("cell.encoding", cell.encoding, cell.encoding == "differential", "differential"),
-        ("cell.slices", cell.slices, cell.slices == 1, "1"),
-        ("controller.state_bits", bits, bits is not None and low <= bits <= high, f"{low} .. {high}"),
-    ]
     for direction in DIRECTIONS:
-        dac, adc = target.dac_of(direction), target.adc_of(direction)
-        rules += [
-            (f"dac.bits ({direction})", dac.bits, dac.bits is not None, "a number"),
-            (f"dac.input ({direction})", dac.input, dac.input == "parallel", "parallel"),
-            (f"adc.bits ({direction})", adc.bits, adc.bits is not None, "a number"),
-            (f"adc.range ({direction})", adc.range, adc.range == "coupling", "coupling"),
-        ]
-    for key, value, fits, expected in rules:
-        if not fits:
-            raise ValueError(f"target {target.name}: {key} {value}: expected {expected}, for sums of whole numbers")
+        for key, value, expected in objections(mapping.target, direction):
+            raise ValueError(
+                f"target {mapping.target.name}: {key} {value}: expected {expected}, for sums of whole numbers"
+            )
     if mapping.network.cost.readout is not None:
         raise ValueError(
             f"readout {mapping.network.cost.readout}: its softmax is not whole numbers: expected the squared-error cost"

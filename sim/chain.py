@@ -7,12 +7,10 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from mapping.hardware import Direction
-from sim.drives import Seen
-from sim.read_path import Conversions
-from sim.reads import Reads
+from sim.reads import Reads, Several
 
 
-class Chain:
+class Chain(Several):
     """Reads one after the other.
 
     Args:
@@ -20,6 +18,7 @@ class Chain:
     """
 
     def __init__(self, links: Sequence[Reads]) -> None:
+        super().__init__(links)
         self.links = links
 
     def forward(self, pre: Tensor) -> Tensor:
@@ -38,23 +37,3 @@ class Chain:
         for link in self.links[1:]:
             product = link.effective_weight(direction) @ product
         return product
-
-    def conversions(self, direction: Direction) -> Conversions:
-        """Of all links."""
-        return Conversions.total(link.conversions(direction) for link in self.links)
-
-    def seen(self, direction: Direction) -> list[Seen]:
-        """Of all links, in the order of a forward read."""
-        return [seen for link in self.links for seen in link.seen(direction)]
-
-    def forget(self) -> None:
-        for link in self.links:
-            link.forget()
-
-    def begin_phase(self) -> None:
-        for link in self.links:
-            link.begin_phase()
-
-    @property
-    def nbytes(self) -> int:
-        return sum(link.nbytes for link in self.links)

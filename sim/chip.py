@@ -14,12 +14,12 @@ from eqprop import EnergyNetwork, SquaredError
 from eqprop.dynamics import Equilibrium
 from mapping import Mapping
 from mapping.arithmetic import Scaling, SquaredErrorNudge, neuron_, round_
+from mapping.fixed_point import layer_codes
 from mapping.hardware import DIRECTIONS, Direction
 from mapping.timing import Phase
 from sim.coupling import MappedCoupling
 from sim.events import DIGITAL, Events, Phases, of_coupling, programming_events, total
 from sim.fabrication import Crossbars, Fabrication, Streams, build_reads, make_crossbars
-from sim.fixed_point import layer_codes
 from sim.read_path import Conversions
 from sim.reads import Reads
 from sim.running_drift import RunningDrift

@@ -10,11 +10,10 @@ from torch import Tensor
 from mapping.hardware import Direction
 from mapping.lowering import Lowering, Region
 from sim.array import Array
-from sim.drives import Seen
-from sim.read_path import Conversions
+from sim.reads import Several
 
 
-class Copies:
+class Copies(Several):
     """Arrays side by side.
 
     Args:
@@ -25,6 +24,7 @@ class Copies:
     """
 
     def __init__(self, lowering: Lowering, regions: Sequence[Region], arrays: Sequence[Array]) -> None:
+        super().__init__(arrays)
         self.lowering, self.regions, self.arrays = lowering, regions, arrays
 
     def forward(self, pre: Tensor) -> Tensor:
@@ -49,26 +49,6 @@ class Copies:
         shares = [region.positions / self.lowering.positions for region in self.regions]
         weights = [array.effective_weight(direction) for array in self.arrays]
         return torch.stack([share * weight for share, weight in zip(shares, weights, strict=True)]).sum(0)
-
-    def conversions(self, direction: Direction) -> Conversions:
-        """Of all copies."""
-        return Conversions.total(array.conversions(direction) for array in self.arrays)
-
-    def seen(self, direction: Direction) -> list[Seen]:
-        """Of all copies, in their order."""
-        return [seen for array in self.arrays for seen in array.seen(direction)]
-
-    def forget(self) -> None:
-        for array in self.arrays:
-            array.forget()
-
-    def begin_phase(self) -> None:
-        for array in self.arrays:
-            array.begin_phase()
-
-    @property
-    def nbytes(self) -> int:
-        return sum(array.nbytes for array in self.arrays)
 
 
 def empty(shape: tuple[int, ...], like: Tensor) -> Tensor:

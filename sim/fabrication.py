@@ -11,6 +11,7 @@ from torch import Tensor
 
 from mapping import Mapping
 from mapping.encoding import Encoding
+from mapping.fixed_point import ends, state_steps
 from mapping.hardware import DIRECTIONS, Direction
 from mapping.plan import MappedMatrix, Replica
 from sim.array import Array, Periphery
@@ -19,7 +20,6 @@ from sim.converters import ChannelErrors, Recent, Register, build_digitiser, bui
 from sim.copies import Copies
 from sim.devices import DeviceModel
 from sim.devices.faults import Stuck
-from sim.fixed_point import ends, state_steps
 from sim.gaussian import NoiseStream, whole
 from sim.parts import Lines
 from sim.reads import Reads
@@ -328,6 +328,6 @@ def periphery(
         encoding.slices if forward else 1,
         ChannelErrors(gains, offsets),
     )
-    driven = ends(mapping, matrix)[direction == "transposed"]
+    driven = ends(mapping, matrix)[direction]
     driver = build_driver(target, target.dac_of(direction), matrix.scale_of(direction), driven, dither, recent)
     return Periphery(driver, digitiser)

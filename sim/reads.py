@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from torch import Tensor
@@ -46,3 +47,28 @@ class Reads(Protocol):
     def nbytes(self) -> int:
         """Memory of devices and operands."""
         ...
+
+
+class Several:
+    """What reads made of other reads count and keep: all that their parts do."""
+
+    def __init__(self, parts: Sequence[Reads]) -> None:
+        self.parts = parts
+
+    def conversions(self, direction: Direction) -> Conversions:
+        return Conversions.total(part.conversions(direction) for part in self.parts)
+
+    def seen(self, direction: Direction) -> list[Seen]:
+        return [seen for part in self.parts for seen in part.seen(direction)]
+
+    def forget(self) -> None:
+        for part in self.parts:
+            part.forget()
+
+    def begin_phase(self) -> None:
+        for part in self.parts:
+            part.begin_phase()
+
+    @property
+    def nbytes(self) -> int:
+        return sum(part.nbytes for part in self.parts)

@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping as Table
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -21,7 +21,6 @@ from hwmap.commands.evaluate import check_classes
 from hwmap.commands.results import record_fidelity
 from hwmap.console import print_result, progress, say, table
 from mapping import Mapping
-from mapping.hardware import Adc, Dac
 from sim import Chip
 from sim.fidelity import Fidelity, choose_beta, compared, gradients, static_network
 
@@ -58,8 +57,8 @@ def run(
         strength = given(beta)
     sweeps = {
         "beta": {str(value): (mapping, value) for value in BETAS},
-        "adc_bits": {str(bits): (with_adc(mapping, bits), strength) for bits in BITS},
-        "dac_bits": {str(bits): (with_dac(mapping, bits), strength) for bits in BITS},
+        "adc_bits": {str(bits): (with_bits(mapping, "adc", bits), strength) for bits in BITS},
+        "dac_bits": {str(bits): (with_bits(mapping, "dac", bits), strength) for bits in BITS},
         "average": {str(count): (with_average(mapping, count), strength) for count in AVERAGES},
     }
     if mapping.target.adc.bits is None:
@@ -153,21 +152,11 @@ def given(beta: str) -> float:
     return value
 
 
-def with_adc(mapping: Mapping, bits: int) -> Mapping:
-    def wider(adc: Adc | None) -> Adc | None:
-        return None if adc is None else adc.model_copy(update={"bits": bits})
-
+def with_bits(mapping: Mapping, kind: Literal["adc", "dac"], bits: int) -> Mapping:
+    """Other converters of one kind, in both directions."""
     target = mapping.target
-    changed = {"adc": wider(target.adc), "transposed_adc": wider(target.transposed_adc)}
-    return replace(mapping, target=target.model_copy(update=changed))
-
-
-def with_dac(mapping: Mapping, bits: int) -> Mapping:
-    def wider(dac: Dac | None) -> Dac | None:
-        return None if dac is None else dac.model_copy(update={"bits": bits})
-
-    target = mapping.target
-    changed = {"dac": wider(target.dac), "transposed_dac": wider(target.transposed_dac)}
+    own = {name: getattr(target, name) for name in (kind, f"transposed_{kind}")}
+    changed = {name: each.model_copy(update={"bits": bits}) for name, each in own.items() if each is not None}
     return replace(mapping, target=target.model_copy(update=changed))
 
 

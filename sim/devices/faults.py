@@ -36,11 +36,5 @@ def draw(device: Device, like: Tensor, generator: torch.Generator) -> Stuck | No
     return Stuck((chance < stuck.low + stuck.any) | (chance >= 1.0 - stuck.high), where)
 
 
-def stick_(device: Device, conductance: Tensor, generator: torch.Generator) -> Tensor:
-    """Draw stuck devices and bring them to where they are, in place."""
-    stuck = draw(device, conductance, generator)
-    return conductance if stuck is None else stuck.stick_(conductance)
-
-
 def uniform_like(x: Tensor, generator: torch.Generator) -> Tensor:
     return torch.rand(x.shape, generator=generator, dtype=x.dtype, device=x.device)

@@ -18,7 +18,7 @@ class DeviceModel:
     """The physics of one device description.
 
     Tensors are siemens, of any shape, float32 or float64, on any torch device; generators are on the same torch
-    device. One generator, handed to program, age and stick_ in this order, makes one chip: at whatever age, the
+    device. One generator, handed to program, age and stuck in this order, makes one chip: at whatever age, the
     devices are the same. Laws without chance leave the generator alone.
     """
 
@@ -33,12 +33,8 @@ class DeviceModel:
         """Conductances ``age_s`` seconds after the reference time; overwrites and returns ``programmed``."""
         return drift.age(self.device, programmed, age_s, generator)
 
-    def stick_(self, conductance: Tensor, generator: torch.Generator) -> Tensor:
-        """Fix the stuck devices, in place."""
-        return faults.stick_(self.device, conductance, generator)
-
     def stuck(self, like: Tensor, generator: torch.Generator) -> Stuck | None:
-        """Which devices are stuck, and where; the draw of :meth:`stick_`."""
+        """Which devices are stuck, and where; None if none are."""
         return faults.draw(self.device, like, generator)
 
     def read_sigma(self, conductance: Tensor, age_s: float, read_time_s: float | None = None) -> Tensor | None:

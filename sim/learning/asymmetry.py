@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 import torch
@@ -30,7 +30,6 @@ from sim.fidelity import StaticReads
 from sim.learning.devices import ChipDevices
 from sim.learning.products import Contrast, Product
 from sim.learning.rule import Rule
-from sim.learning.verified import wide
 from sim.reads import Reads
 
 LINES_DRIVEN = 0.25  # share of the lines that a probe drives: sums stay well inside the converters' range
@@ -227,27 +226,16 @@ class Homeostasis:
         """One write of what is too far apart; whether there was any."""
         if device_sets(devices.chip.mapping) == 1:
             raise ValueError("cell.feedback same: expected separate, there is nothing to pull together")
-        target = devices.conductance.clone()
-        where = torch.zeros(target.shape, dtype=torch.bool)
+        return devices.write_weights(self.apart(devices))
+
+    def apart(self, devices: ChipDevices) -> Iterator[tuple[str, int, Tensor, Tensor]]:
+        """What to write in both copies of every pair that is too far apart."""
         for name, matrix in devices.mapping.matrices.items():
-            encoding = devices.mapping.encoding(name)
-            per_weight, copies = encoding.devices_per_weight, len(matrix.replicas) // 2
+            limit, copies = self.threshold * devices.mapping.encoding(name).largest, len(matrix.replicas) // 2
             for number in range(copies):
-                pair = (number, number + copies)
-                there, back = (devices.weights(name, copy_) for copy_ in pair)
-                apart = there - back
-                mask = apart.abs() > self.threshold * encoding.largest
+                there, back = devices.weights(name, number), devices.weights(name, number + copies)
+                difference = there - back
+                mask = difference.abs() > limit
                 self.pulled += 2 * int(mask.sum())
-                wanted = (there - self.strength * apart, back + self.strength * apart)
-                chosen = wide(mask, per_weight)
-                for copy_, weight in zip(pair, wanted, strict=True):
-                    replica = matrix.replicas[copy_]
-                    written = encoding.encode(weight.clamp_(-encoding.largest, encoding.largest))
-                    replica.scatter_(
-                        target, torch.where(chosen, written, replica.gather(target, per_weight)), per_weight
-                    )
-                    replica.scatter_(where, chosen, per_weight)
-        if not bool(where.any()):
-            return False
-        devices.write(where, target)
-        return True
+                yield name, number, mask, there - self.strength * difference
+                yield name, number + copies, mask, back + self.strength * difference

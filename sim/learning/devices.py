@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from collections.abc import Mapping as Table
 from dataclasses import replace
 
@@ -81,6 +82,27 @@ class ChipDevices:
         self.failed += written.failed
         self.w = None
         self.stick_()
+
+    def write_weights(self, changes: Iterable[tuple[str, int, Tensor, Tensor]]) -> bool:
+        """Write some weights of copies of matrices; whether there were any.
+
+        Args:
+            changes: matrix, number of the copy, which of its weights (bool [rows, columns]), and what all would be.
+        """
+        wanted = [change for change in changes if bool(change[2].any())]
+        if not wanted:
+            return False
+        target = self.conductance.clone()
+        where = torch.zeros(target.shape, dtype=torch.bool)
+        for name, number, mask, weights in wanted:
+            encoding, replica = self.mapping.encoding(name), self.mapping.matrices[name].replicas[number]
+            per_weight = encoding.devices_per_weight
+            chosen = mask.repeat_interleave(per_weight, dim=1)
+            written = encoding.encode(weights.clamp(-encoding.largest, encoding.largest))
+            replica.scatter_(target, torch.where(chosen, written, replica.gather(target, per_weight)), per_weight)
+            replica.scatter_(where, chosen, per_weight)
+        self.write(where, target)
+        return True
 
     def stick_(self) -> None:
         if self.made.stuck is not None:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-import torch
 from torch import Tensor
 
 from sim.learning.devices import ChipDevices
@@ -39,36 +38,19 @@ class Verified:
             change = (product.x.T @ product.y).mul_(rate * product.coefficient)
             held = self.pending.get(product.matrix)
             self.pending[product.matrix] = change if held is None else held.add_(change)
-        chosen: dict[str, Tensor] = {}
+        moved = devices.write_weights(self.changes(devices))
         for name, pending in self.pending.items():
-            encoding = devices.mapping.encoding(name)
-            chosen[name] = pending.abs() > self.threshold * encoding.largest
-        if not any(bool(mask.any()) for mask in chosen.values()):
-            return False
-        self.write(devices, chosen)
-        for name, mask in chosen.items():
-            self.pending[name].masked_fill_(mask, 0.0)
-        return True
+            pending.masked_fill_(self.chosen(devices, name), 0.0)
+        return moved
 
-    def write(self, devices: ChipDevices, chosen: dict[str, Tensor]) -> None:
-        """Write the chosen weights of every copy, each from what that copy means now."""
-        target = devices.conductance.clone()
-        where = torch.zeros(target.shape, dtype=torch.bool)
-        for name, mask in chosen.items():
-            encoding = devices.mapping.encoding(name)
-            per_weight = encoding.devices_per_weight
-            for number, replica in enumerate(devices.mapping.matrices[name].replicas):
-                now = devices.weights(name, number)
-                wanted = (now + self.pending[name]).clamp_(-encoding.largest, encoding.largest)
-                replica.scatter_(
-                    target,
-                    torch.where(wide(mask, per_weight), encoding.encode(wanted), replica.gather(target, per_weight)),
-                    per_weight,
-                )
-                replica.scatter_(where, wide(mask, per_weight), per_weight)
-        devices.write(where, target)
+    def chosen(self, devices: ChipDevices, name: str) -> Tensor:
+        """Which weights of a matrix have enough to be written, bool [rows, columns]."""
+        return self.pending[name].abs() > self.threshold * devices.mapping.encoding(name).largest
 
-
-def wide(mask: Tensor, devices_per_weight: int) -> Tensor:
-    """[rows, columns] of weights -> [rows, columns * devices]."""
-    return mask.repeat_interleave(devices_per_weight, dim=1)
+    def changes(self, devices: ChipDevices) -> Iterator[tuple[str, int, Tensor, Tensor]]:
+        """What to write in every copy, from what that copy means now."""
+        for name, pending in self.pending.items():
+            mask = self.chosen(devices, name)
+            if bool(mask.any()):
+                for number in range(len(devices.mapping.matrices[name].replicas)):
+                    yield name, number, mask, devices.weights(name, number) + pending

@@ -13,10 +13,10 @@ import mapping
 from eqprop import Conv2d, Dense, Edge, EnergyNetwork, FixedPoint, Layer, SquaredError, models
 from hw.config import PRESETS, RANGES, ControllerConfig, overlaps, refuse_floats, terms
 from mapping import Target
+from mapping.fixed_point import state_steps
 from mapping.program import assemble, to_bytes
 from mapping.program.image import HASH_BYTES, HEADER, packed_name
 from mapping.timing import ReadTiming
-from sim.fixed_point import state_steps
 
 FITTING = ["dac.bits=6", "adc.bits=7", "controller.state_bits=12"]
 TINY, DIGITS = 0xF0ADCF02, 0x8F533D3C

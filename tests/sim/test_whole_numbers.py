@@ -13,9 +13,9 @@ from eqprop import EnergyNetwork, FixedPoint, models
 from mapping import Target
 from mapping.arithmetic import Scaling, SquaredErrorNudge, neuron
 from mapping.dither import Lfsr, dithered
+from mapping.fixed_point import state_steps
 from sim import Chip
 from sim.converters import Driver
-from sim.fixed_point import state_steps
 from sim.read_path import Requantiser
 from tests.mapping.graphs import images_for
 

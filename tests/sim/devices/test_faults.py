@@ -15,7 +15,12 @@ def device_with(low: float, high: float, anywhere: float = 0.0) -> Device:
 
 
 def stuck_at(device: Device, g: float, draws: int = DRAWS, seed: int = 0) -> torch.Tensor:
-    return faults.stick_(device, torch.full((draws,), g), torch.Generator().manual_seed(seed))
+    return stick(device, torch.full((draws,), g), torch.Generator().manual_seed(seed))
+
+
+def stick(device: Device, conductance: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    stuck = faults.draw(device, conductance, generator)
+    return conductance if stuck is None else stuck.stick_(conductance)
 
 
 @pytest.mark.parametrize(("low", "high"), [(0.1, 0.05), (0.0, 0.2), (0.3, 0.0), (0.4, 0.6), (1.0, 0.0)])
@@ -45,7 +50,7 @@ def test_no_stuck_devices_change_nothing_and_draw_nothing() -> None:
     generator = torch.Generator().manual_seed(0)
     before = generator.get_state()
     conductance = torch.rand(10)
-    assert torch.equal(faults.stick_(device_with(0.0, 0.0), conductance.clone(), generator), conductance)
+    assert torch.equal(stick(device_with(0.0, 0.0), conductance.clone(), generator), conductance)
     assert torch.equal(generator.get_state(), before)
 
 
@@ -59,6 +64,6 @@ def test_one_stream_sticks_the_same_devices_at_the_same_values(anywhere: float) 
 
 def test_sticking_is_in_place() -> None:
     conductance = torch.full((1000,), 7e-6, dtype=torch.float64)
-    returned = faults.stick_(device_with(0.2, 0.2, 0.2), conductance, torch.Generator().manual_seed(0))
+    returned = stick(device_with(0.2, 0.2, 0.2), conductance, torch.Generator().manual_seed(0))
     assert returned.data_ptr() == conductance.data_ptr()
     assert 0.3 < (conductance == 7e-6).double().mean() < 0.5

@@ -25,7 +25,9 @@ def chip(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # ages beyond the last measured one
         aged = model.age(programmed.conductance, age_s, generator)
-    return model.stick_(aged, generator), generator.get_state()
+    stuck = model.stuck(aged, generator)
+    assert stuck is not None
+    return stuck.stick_(aged), generator.get_state()
 
 
 @pytest.mark.parametrize("name", NAMES)
