@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from descent import accuracy, descend
 
 import mapping
 from eqprop import EnergyNetwork, FixedPoint, models
@@ -37,19 +38,6 @@ def network(seed: int) -> EnergyNetwork:
     made = models.mlp([32, 32], channels=1, size=8, classes=10, seed=seed)
     made.dynamics = FixedPoint(max_sweeps=15, tolerance=0.0)
     return made
-
-
-def descend(made: EnergyNetwork, train: ImageSet, steps: int, seed: int, rate: float) -> None:
-    """Plain gradient descent on the ideal network."""
-    estimator = Symmetric(0.3, FixedPoint(max_sweeps=8, tolerance=0.0))
-    for indices in batches(len(train), steps, seed):
-        made.zero_grad(set_to_none=True)
-        estimator(made, *train.batch(indices))
-        with torch.no_grad():
-            for parameter in made.parameters():
-                if parameter.grad is not None:
-                    parameter.sub_(parameter.grad, alpha=rate)
-    made.zero_grad(set_to_none=True)
 
 
 def batches(count: int, steps: int, seed: int) -> list[torch.Tensor]:
@@ -84,7 +72,7 @@ def show_gradients(train: ImageSet, seeds: int) -> None:
     rows: dict[str, list[list[float]]] = {}
     for seed in range(seeds):
         made = network(seed)
-        descend(made, train, 200, seed, 0.1)
+        descend(made, train, batches(len(train), 200, seed), beta=0.3, nudged_sweeps=8, rate=0.1)
         x, labels = train.batch(torch.arange(64))
         made.dynamics = FixedPoint(**SWEEPS)
         for name, settings in mismatches():
@@ -172,10 +160,8 @@ def learn(case: Case, cure: str, train: ImageSet, test: ImageSet, steps: int, se
         if cure == "AsymEP" and step % RECALIBRATE == 0:
             learner.estimator = Symmetric(0.3, AdjointFixedPoint(**nudged, skew=known_skew(chip)))
         learner.step(*train.batch(indices))
-    x, labels = test.batch(torch.arange(len(test)))
     apart = known_skew(chip)["h1_h2"].reads.effective_weight().norm()  # type: ignore[union-attr]
-    accuracy = float((chip.predict(x)[0] == labels).float().mean())
-    return accuracy, float(apart / chip.mapped("h1_h2").effective_weight().norm())
+    return accuracy(chip, test), float(apart / chip.mapped("h1_h2").effective_weight().norm())
 
 
 def show_learning(train: ImageSet, test: ImageSet, steps: int, seeds: int, cases: tuple[Case, ...]) -> None:
@@ -183,7 +169,7 @@ def show_learning(train: ImageSet, test: ImageSet, steps: int, seeds: int, cases
         for cure in case.cures:
             start = time.perf_counter()
             found = [learn(case, cure, train, test, steps, seed) for seed in range(seeds)]
-            each = " ".join(f"{100 * accuracy:.1f}" for accuracy, _ in found)
+            each = " ".join(f"{100 * answered:.1f}" for answered, _ in found)
             mean, apart = (statistics.mean(values) for values in zip(*found, strict=True))
             print(
                 f"{case.name:34} {cure:12} {100 * mean:5.1f} % ({each})  |F-B|/|F| {apart:.3f}  "

@@ -15,6 +15,7 @@ import warnings
 from dataclasses import dataclass
 
 import torch
+from descent import accuracy, descend, passes
 
 import mapping
 from eqprop import EnergyNetwork, FixedPoint, models
@@ -55,27 +56,10 @@ def network(seed: int) -> EnergyNetwork:
     return made
 
 
-def batches(count: int, epochs: int, seed: int) -> list[torch.Tensor]:
-    order = torch.Generator().manual_seed(seed)
-    return [part for _ in range(epochs) for part in torch.randperm(count, generator=order).split(BATCH)]
-
-
-def accuracy(found: EnergyNetwork, test: ImageSet) -> float:
-    x, labels = test.batch(torch.arange(len(test)))
-    return float((found.predict(x)[0] == labels).float().mean())
-
-
 def ideal(train: ImageSet, test: ImageSet, epochs: int, seed: int, rate: float) -> float:
     """Plain gradient descent on the ideal network."""
     made = network(seed)
-    estimator = Symmetric(BETA, FixedPoint(max_sweeps=NUDGED, tolerance=0.0))
-    for indices in batches(len(train), epochs, seed):
-        made.zero_grad(set_to_none=True)
-        estimator(made, *train.batch(indices))
-        with torch.no_grad():
-            for parameter in made.parameters():
-                if parameter.grad is not None:
-                    parameter.sub_(parameter.grad, alpha=rate)
+    descend(made, train, passes(len(train), epochs, seed, BATCH), BETA, NUDGED, rate)
     return accuracy(made, test)
 
 
@@ -86,7 +70,7 @@ def learn(case: Case, train: ImageSet, test: ImageSet, epochs: int, seed: int) -
     chip = Chip(compiled, seed=seed)
     rule: Rule = Verified(case.threshold) if case.rule == "verify" else Pulsed(PulseTrains())
     learner = Learner(chip, rule, Symmetric(BETA, FixedPoint(max_sweeps=NUDGED, tolerance=0.0)), case.rate)
-    for indices in batches(len(train), epochs, seed):
+    for indices in passes(len(train), epochs, seed, BATCH):
         learner.step(*train.batch(indices))
     return accuracy(chip, test), learner
 

@@ -13,6 +13,7 @@ import time
 import warnings
 
 import torch
+from descent import accuracy, descend, passes
 
 import mapping
 from eqprop import EnergyNetwork, FixedPoint, models
@@ -34,22 +35,8 @@ CASES = (
 def trained(train: ImageSet) -> EnergyNetwork:
     network = models.mlp([64], channels=1, size=8, classes=10)
     network.dynamics = FixedPoint(max_sweeps=FREE, tolerance=0.0)
-    estimator = Symmetric(BETA, FixedPoint(max_sweeps=NUDGED, tolerance=0.0))
-    order = torch.Generator().manual_seed(0)
-    for _ in range(8):
-        for indices in torch.randperm(len(train), generator=order).split(BATCH):
-            network.zero_grad(set_to_none=True)
-            estimator(network, *train.batch(indices))
-            with torch.no_grad():
-                for parameter in network.parameters():
-                    if parameter.grad is not None:
-                        parameter.sub_(parameter.grad, alpha=0.15)
+    descend(network, train, passes(len(train), 8, 0, BATCH), BETA, NUDGED, 0.15)
     return network
-
-
-def accuracy(found: EnergyNetwork, test: ImageSet) -> float:
-    x, labels = test.batch(torch.arange(len(test)))
-    return float((found.predict(x)[0] == labels).float().mean())
 
 
 def main() -> None:
