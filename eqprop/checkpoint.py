@@ -151,7 +151,7 @@ def read_metadata(path: Path, content: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def assemble(path: Path, version: Any, description: Any, parameters: Any) -> EnergyNetwork:
-    """Build the described network around the given parameters without copying them."""
+    """Build the described network around the given parameters, copying only those that ``as_stored`` must."""
     if version != VERSION:
         raise InputError(f"{path}: version {version}: expected {VERSION}")
     try:
@@ -185,9 +185,14 @@ def assemble(path: Path, version: Any, description: Any, parameters: Any) -> Ene
 
 
 def as_stored(value: Tensor) -> Tensor:
-    """At least single precision, and convolution weights in channels_last, the layout of the fast path."""
+    """At least single precision, convolution weights in channels_last, the layout of the fast path, memory in line.
+
+    A safetensors file is mapped wherever its tensors fall. Torch's own begin at multiples of 64 bytes, and elsewhere
+    the matrix products of some CPUs (seen on AVX2) round differently: a network would not come back equal.
+    """
     value = value if value.dtype == torch.float64 else value.to(torch.float32)
-    return value.contiguous(memory_format=torch.channels_last if value.dim() == 4 else torch.contiguous_format)
+    value = value.contiguous(memory_format=torch.channels_last if value.dim() == 4 else torch.contiguous_format)
+    return value.clone() if value.data_ptr() % 64 else value
 
 
 def check_finite(path: Path, network: EnergyNetwork) -> None:

@@ -138,12 +138,16 @@ class EnergyNetwork(nn.Module):
         """By free layer, bias plus the reads of clamped inputs: computed once for all sweeps of a phase."""
         drives: States = {}
         for name in self.free:
-            drive = self.layers[name].spread_bias(self.biases[name].detach())
+            drive = self.bias_drive(name)
             for edge in self.edges_into[name]:
                 if edge.pre in clamped:
                     drive = drive + self.forward_read(edge, clamped, {})
             drives[name] = drive
         return drives
+
+    def bias_drive(self, name: str) -> Tensor:
+        """The bias of a free layer, to be added to [batch, *shape]."""
+        return self.layers[name].spread_bias(self.biases[name].detach())
 
     def forward_read(self, edge: Edge, states: Mapping[str, Tensor], pooled_reads: States) -> Tensor:
         """P(A s_pre), the share of ``edge`` in its post layer's drive."""

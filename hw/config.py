@@ -11,19 +11,21 @@ from typing import Any
 
 import torch
 
+from hw.link import link
+from hw.link_layers import averaged
 from mapping import Mapping
 from mapping.arithmetic import accumulator_bits
+from mapping.arithmetic.contrast import contrast_bits
 from mapping.dither import TAPS, Lfsr
-from mapping.fixed_point import STATE_BITS, objections
+from mapping.fixed_point import DRIVE_BITS, STATE_BITS, objections
 from mapping.hardware import DIRECTIONS, Direction
 from mapping.plan import MappedMatrix
-from mapping.program import assemble
-from mapping.program.image import STRUCTS, TABLES
 from mapping.schedule import Read
 
 # Whole numbers a field may be. Clocks are 16-bit registers; bits, those of mapping.hardware; 32-bit accumulators.
 CLOCKS = (0, 2**16 - 1)
 COUNTS = (1, 2**16 - 1)
+ROWS = (1, 2**24)
 CONVERTER = (2, 16)
 RANGES: dict[str, tuple[int, int]] = {
     "state_bits": STATE_BITS,
@@ -48,10 +50,29 @@ RANGES: dict[str, tuple[int, int]] = {
     "average": COUNTS,
     "free_sweeps": COUNTS,
     "nudged_sweeps": COUNTS,
-    "program_words": (1, 2**32 - 1),
-    "state_memory_bytes": (1, 2**32 - 1),
-    "table_bytes": (1, 2**32 - 1),
+    "drive_lanes": COUNTS,
+    "line_bits": (1, 16),
+    "image_side": COUNTS,
+    "feed_groups": COUNTS,
+    "replica_tiles": COUNTS,
+    "tile_beats": COUNTS,
+    "most_sources": COUNTS,
+    "program_words": ROWS,
+    "read_rows": COUNTS,
+    "drive_beats": ROWS,
+    "sense_beats": ROWS,
+    "tile_rows": ROWS,
+    "layer_rows": COUNTS,
+    "source_rows": COUNTS,
+    "contrast_rows": COUNTS,
+    "contrast_positions": ROWS,
+    "state_words": ROWS,
+    "sum_words": ROWS,
+    "constant_words": ROWS,
+    "code_words": ROWS,
 }
+
+FACTOR_BITS = 16  # of the scalings that the controller multiplies with
 
 # Not of a mapping: round numbers for tests and examples. Times of digits are the defaults of mapping.hardware.
 PRESETS: dict[str, dict[str, Any]] = {
@@ -61,7 +82,10 @@ PRESETS: dict[str, dict[str, Any]] = {
         "adc_sharing": 2, "transposed_adc_sharing": 2, "clock_hz": 50e6,
         "settle_clocks": 1, "transposed_settle_clocks": 1, "integrate_clocks": 2, "convert_clocks": 2,
         "transposed_convert_clocks": 2, "discharge_clocks": 1, "pulse_clocks": 2, "gap_clocks": 1, "average": 1,
-        "free_sweeps": 3, "nudged_sweeps": 2, "program_words": 64, "state_memory_bytes": 256, "table_bytes": 1024,
+        "free_sweeps": 3, "nudged_sweeps": 2, "chained": False, "drive_lanes": 4, "line_bits": 4, "image_side": 4,
+        "feed_groups": 4, "replica_tiles": 4, "tile_beats": 8, "most_sources": 4, "program_words": 64, "read_rows": 8,
+        "drive_beats": 32, "sense_beats": 32, "tile_rows": 8, "layer_rows": 4, "source_rows": 8, "contrast_rows": 4,
+        "contrast_positions": 16, "state_words": 64, "sum_words": 64, "constant_words": 64, "code_words": 32,
     },
     "digits": {
         "state_bits": 16, "dac_bits": 8, "adc_bits": 8, "transposed_dac_bits": 8, "transposed_adc_bits": 8,
@@ -69,8 +93,11 @@ PRESETS: dict[str, dict[str, Any]] = {
         "adc_sharing": 16, "transposed_adc_sharing": 16, "clock_hz": 100e6,
         "settle_clocks": 10, "transposed_settle_clocks": 10, "integrate_clocks": 10, "convert_clocks": 10,
         "transposed_convert_clocks": 10, "discharge_clocks": 10, "pulse_clocks": 20, "gap_clocks": 16, "average": 1,
-        "free_sweeps": 30, "nudged_sweeps": 10, "program_words": 1024, "state_memory_bytes": 16384,
-        "table_bytes": 16384,
+        "free_sweeps": 30, "nudged_sweeps": 10, "chained": False, "drive_lanes": 32, "line_bits": 8, "image_side": 8,
+        "feed_groups": 64, "replica_tiles": 32, "tile_beats": 32, "most_sources": 4, "program_words": 256,
+        "read_rows": 32, "drive_beats": 1024, "sense_beats": 1024, "tile_rows": 64, "layer_rows": 8, "source_rows": 32,
+        "contrast_rows": 16, "contrast_positions": 64, "state_words": 4096, "sum_words": 4096, "constant_words": 2048,
+        "code_words": 512,
     },
 }  # fmt: skip
 
@@ -90,8 +117,19 @@ class ControllerConfig:
             convert_clocks is of one conversion.
         pulse_clocks, gap_clocks: a programming pulse, and the rest after it.
         average: reads that are added up for each position.
+        chained: whether low-rank couplings are two reads, the first one's sums driving the second.
+        drive_lanes: lines of a DAC beat, a multiple of the lanes.
+        line_bits: of the number of a row, or of a weight in a row of a crossbar.
+        image_side: largest height or width of a layer.
+        feed_groups: most words of a position of a layer.
+        replica_tiles, most_sources: most tiles of a copy of a matrix, and shares of a drive.
+        tile_beats: most beats of rows, or of columns, of a tile that is pulsed.
         program_words: 64-bit words of the microprogram.
-        state_memory_bytes, table_bytes: memory of the states, and of the program's tables without names.
+        read_rows, drive_beats, sense_beats, tile_rows, layer_rows, source_rows, contrast_rows: of the tables, see
+            hw/tables.py.
+        contrast_positions: most positions that a gradient is added up over.
+        state_words, sum_words, constant_words: of the memories, each of ``lanes`` numbers; code_words: of each of the
+            two banks of DAC codes, of ``drive_lanes``.
 
     Raises:
         ValueError: naming the field, its value and what is expected.
@@ -121,17 +159,40 @@ class ControllerConfig:
     average: int
     free_sweeps: int
     nudged_sweeps: int
+    chained: bool
+    drive_lanes: int
+    line_bits: int
+    image_side: int
+    feed_groups: int
+    replica_tiles: int
+    tile_beats: int
+    most_sources: int
     program_words: int
-    state_memory_bytes: int
-    table_bytes: int
+    read_rows: int
+    drive_beats: int
+    sense_beats: int
+    tile_rows: int
+    layer_rows: int
+    source_rows: int
+    contrast_rows: int
+    contrast_positions: int
+    state_words: int
+    sum_words: int
+    constant_words: int
+    code_words: int
 
     def __post_init__(self) -> None:
         for name, (low, high) in RANGES.items():
             value = getattr(self, name)
             if type(value) is not int or not low <= value <= high:
                 raise ValueError(f"{name} {value!r}: expected a whole number {low} .. {high}")
-        if type(self.dither) is not bool:
-            raise ValueError(f"dither {self.dither!r}: expected true or false")
+        for name in ("dither", "chained"):
+            if type(getattr(self, name)) is not bool:
+                raise ValueError(f"{name} {getattr(self, name)!r}: expected true or false")
+        if self.lanes & self.lanes - 1:
+            raise ValueError(f"lanes {self.lanes}: expected a power of two")
+        if self.drive_lanes % self.lanes or self.drive_lanes & self.drive_lanes - 1:
+            raise ValueError(f"drive_lanes {self.drive_lanes}: expected lanes times a power of two")
         if type(self.clock_hz) not in (int, float) or not 0.0 < self.clock_hz < math.inf:
             raise ValueError(f"clock_hz {self.clock_hz!r}: expected a number > 0")
         object.__setattr__(self, "clock_hz", float(self.clock_hz))  # 1e8 and 100000000 are one configuration
@@ -153,7 +214,7 @@ class ControllerConfig:
         state_bits, widths = target.controller.state_bits, (dac.bits, adc.bits, back_dac.bits, back_adc.bits)
         assert state_bits is not None
         dac_bits, adc_bits, back_dac_bits, back_adc_bits = (bits or 0 for bits in widths)  # none is null any more
-        program = assemble(mapping)
+        linked = link(mapping)
         return cls(
             state_bits=state_bits,
             dac_bits=dac_bits,
@@ -176,13 +237,37 @@ class ControllerConfig:
             discharge_clocks=reads.clocks(target.read.discharge_s),
             pulse_clocks=reads.clocks(target.pulses.width_s),
             gap_clocks=reads.clocks(target.pulses.gap_s),
-            average=target.read.average,
+            average=max(averaged(mapping, direction) for direction in DIRECTIONS),
             free_sweeps=target.controller.free_sweeps,
             nudged_sweeps=target.controller.nudged_sweeps,
-            program_words=len(program.code),
-            state_memory_bytes=mapping.memory.bytes,
-            table_bytes=sum(len(getattr(program, name)) * STRUCTS[row].size for name, row, _ in TABLES),
+            chained=any(len(chain) > 1 for chain in mapping.chains.values()),
+            **linked.sizes,
         )
+
+    @property
+    def code_bits(self) -> int:
+        """Signed, of a DAC code of either direction, whether its states are signed or not."""
+        return max(self.dac_bits, self.transposed_dac_bits) + 1
+
+    @property
+    def code_adc_bits(self) -> int:
+        """Of an ADC code of either direction."""
+        return max(self.adc_bits, self.transposed_adc_bits)
+
+    @property
+    def push_bits(self) -> int:
+        """Signed, of beta (below 16) times the code of 1.0."""
+        return self.state_bits + 5
+
+    @property
+    def constant_bits(self) -> int:
+        """Signed, of a bias and the shares of all clamped inputs."""
+        return DRIVE_BITS + self.most_sources.bit_length()
+
+    @property
+    def gradient_bits(self) -> int:
+        """Signed, of a number of the contrast unit."""
+        return contrast_bits(self.state_bits, self.contrast_positions)
 
     def to_json(self) -> str:
         """Canonical: keys sorted, no spaces, so that equal configurations are equal texts."""
@@ -251,7 +336,7 @@ def terms(mapping: Mapping, matrix: MappedMatrix, direction: Direction) -> int:
     Copies answer for different outputs: a forward sum is one copy's. A transposed sum may meet positions of several.
     """
     tiles = matrix.replicas[0].tiles
-    average = mapping.target.read.average
+    average = averaged(mapping, direction)
     if direction == "forward":
         return len({tile.rows for tile in tiles}) * average
     return len({tile.columns for tile in tiles}) * average * overlaps(matrix)

@@ -6,11 +6,13 @@ from functools import reduce
 from operator import xor
 from typing import Any
 
-from amaranth import Cat, Module, Mux, Shape, Signal, Value
+from amaranth import Cat, Module, Mux, Shape, Value
 from amaranth.lib import data, stream
 from amaranth.lib.wiring import Component, In, Out
 
-from hw.fixed import Rule, RulePort, saturated, shifted, taken
+from hw.fixed import ADDS, Rule, RulePort, scaled
+from hw.pipeline import Pipeline
+from hw.scaler import Scaler
 from mapping.dither import Lfsr
 
 
@@ -20,7 +22,7 @@ class DacFeeder(Component):
     Golden models: ``mapping.dither.dithered`` and, without an LFSR, ``Scaling.apply``. Lane l of clock c takes number
     c L + l: one register holds the number of lane 0, and lane l takes it times the leap matrix of l numbers. Taking a
     group leaps by L, whether its lanes are used or not (``Lfsr.after``); while nothing is taken the register holds.
-    Two stages: multiply; add, shift and saturate. One group a clock, ``latency`` clocks from i to o.
+    Seven stages: those of the :class:`Scaler`. One group a clock, ``latency`` clocks from i to o.
 
     Parameters:
         x: shape of a state's code.
@@ -40,15 +42,12 @@ class DacFeeder(Component):
         ValueError: for fewer than one lane.
     """
 
-    latency = 2
+    latency = Scaler.latency
 
     def __init__(self, x: Shape, rule: Rule | RulePort, lanes: int = 1, lfsr: Lfsr | None = None) -> None:
         if lanes < 1:
             raise ValueError(f"{lanes} lanes: expected >= 1")
-        members = {
-            "i": In(stream.Signature(group(x, lanes))),
-            "o": Out(stream.Signature(group(rule.output, lanes))),
-        }
+        members = {"i": In(stream.Signature(group(x, lanes))), "o": Out(stream.Signature(group(rule.output, lanes)))}
         if isinstance(rule, RulePort):
             members["rule"] = In(rule.layout)
         if lfsr is not None:
@@ -60,26 +59,17 @@ class DacFeeder(Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        multiplied, may_shift, used = Signal(), Signal(), Signal(self._lanes)
-        m.d.comb += [
-            self.i.ready.eq(~multiplied | may_shift),
-            may_shift.eq(~self.o.valid | self.o.ready),
-        ]
-        rule = taken(m, self.rule, self.i.ready)
-        with m.If(self.i.ready):
-            m.d.sync += [multiplied.eq(self.i.valid), used.eq(self.i.p.used)]
-        with m.If(may_shift):
-            m.d.sync += [self.o.valid.eq(multiplied), self.o.p.used.eq(used)]
-
-        for lane in range(self._lanes):
-            exact = self.i.p.codes[lane] * self.rule.multiplier
-            product = Signal(exact.shape(), name=f"product_{lane}")
-            with m.If(self.i.ready):
-                m.d.sync += product.eq(exact)
-            number, width = self._number(m, lane)
-            with m.If(may_shift):
-                code = saturated(shifted(product, rule.shift, number, width), rule.low, rule.high)
-                m.d.sync += self.o.p.codes[lane].eq(Mux(used[lane], code, 0))
+        p = Pipeline(m, self.latency, self.i, self.o, self.o.ready)
+        used, xs = p.kept(self.i.p.used, self.latency - 1), list(self.i.p.codes)
+        if self._lfsr is None:
+            codes = scaled(p, xs, self.rule)
+        else:
+            number = p.kept(self.number, ADDS - 1)
+            numbers = [p.kept(leapt(number, self._lfsr, lane)) for lane in range(self._lanes)]
+            codes = scaled(p, xs, self.rule, numbers, self._lfsr.width)
+        p.keep(self.o.p.used, used)
+        for lane, code in enumerate(codes):
+            p.keep(self.o.p.codes[lane], Mux(used[lane], code, 0))
 
         if self._lfsr is not None:
             with m.If(self.load):
@@ -87,15 +77,6 @@ class DacFeeder(Component):
             with m.Elif(self.i.valid & self.i.ready):
                 m.d.sync += self.number.eq(leapt(self.number, self._lfsr, self._lanes))
         return m
-
-    def _number(self, m: Module, lane: int) -> tuple[Value | int, int]:
-        """The number that a lane adds in its second stage, and its width; one half if nothing dithers."""
-        if self._lfsr is None:
-            return 1, 1
-        number = Signal(self._lfsr.width, name=f"number_{lane}")
-        with m.If(self.i.ready):
-            m.d.sync += number.eq(leapt(self.number, self._lfsr, lane))
-        return number, self._lfsr.width
 
 
 def group(code: Shape, lanes: int) -> data.StructLayout:

@@ -1,15 +1,20 @@
-"""Fixed point in circuits: a scaling with its limits, as constants or as a port, and the two expressions made of it."""
+"""Fixed point in circuits: a scaling with its limits, as constants or as a port, and the datapath made of it."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from amaranth import Module, Mux, Shape, Signal, Value, signed
+from amaranth import Mux, Shape, Signal, Value, signed
 from amaranth.lib import data
 
+from hw.pipeline import Pipeline
 from mapping.arithmetic import Limits, Scaling
 from mapping.arithmetic.scaling import LARGEST_SHIFT, MULTIPLIER_BITS
+
+ADDS = 4  # stages of scaled until a number is added
+PART_BITS = 17  # of the unsigned numbers that a signed multiplier of 18 bits takes
 
 
 @dataclass(frozen=True)
@@ -93,28 +98,60 @@ class RulePort:
         )
 
 
-def taken(m: Module, rule: Any, when: Value) -> Any:
-    """A register that takes the port ``rule`` in clocks with ``when``; constants need none and come back."""
-    if isinstance(rule, Rule):
-        return rule
-    register = Signal(rule.shape())
-    with m.If(when):
-        m.d.sync += register.eq(rule)
-    return register
-
-
-def shifted(product: Value, shift: Value | int, number: Value | int = 1, width: int = 1) -> Value:
-    """floor((product + d) >> shift), d = floor(number 2^shift / 2^width).
+def scaled(
+    p: Pipeline, xs: Sequence[Value], rule: Any, numbers: Sequence[Value | int] = (), width: int = 1
+) -> list[Value]:
+    """saturate(floor((x multiplier + d) >> shift)), d = floor(number 2^shift / 2^width), of each x, six stages on.
 
     Without a number d is one half of what is shifted out: rounding with ties upwards. With a number of a register of
     ``width`` bits, d is its dither. The product is shifted first, ``width`` bits of its fraction are kept, the number
     is added to them and they are cut off: one shifter instead of two, and a product that is whole cannot tell.
+
+    Args:
+        p: stages take; multiply; add up the product; shift; add the number; compare with the limits. The caller keeps
+            what comes back, y or a limit, in one more.
+        xs, rule: as they come.
+        numbers: of each x, ADDS stages on.
     """
+    multiplier, shift = p.kept(rule.multiplier), p.kept(rule.shift, ADDS - 1)
+    low, high = p.kept(rule.low, ADDS + 1), p.kept(rule.high, ADDS + 1)
+    lowest, highest = p.kept(low), p.kept(high)
+    found = []
+    for x, number in zip(xs, numbers or [1] * len(xs), strict=True):
+        moved = p.kept(shifted(multiplied(p, p.kept(x), multiplier), shift, width))
+        whole = p.kept((moved + number).shift_right(width))
+        below, above = p.kept((whole - low)[-1]), p.kept((high - whole)[-1])  # signs: a shorter way than whole < low
+        found.append(Mux(below, lowest, Mux(above, highest, p.kept(whole))))
+    return found
+
+
+def multiplied(p: Pipeline, x: Value, y: Value | int) -> Value:
+    """x y, two stages on: products for multipliers of 18 bits, then their sum."""
+    product = Signal((x * y).shape())
+    products = [
+        p.kept(part * other).shift_left(place + other_place)
+        for part, place in parts(x)
+        for other, other_place in parts(Value.cast(y))
+    ]
+    p.keep(product, sum(products[1:], products[0]))
+    return product
+
+
+def parts(x: Value, place: int = 0) -> list[tuple[Value, int]]:
+    """Numbers that signed multipliers of 18 bits take, and places: each shifted left by its place, their sum is x."""
+    is_signed = x.shape().signed
+    if len(x) - is_signed <= PART_BITS:
+        return [(x, place)]
+    rest = x[PART_BITS:]
+    return [(x[:PART_BITS], place), *parts(rest.as_signed() if is_signed else rest, place + PART_BITS)]
+
+
+def shifted(product: Value, shift: Value | int, width: int = 1) -> Value:
+    """floor(product 2^width >> shift): with ``width`` bits of the fraction."""
     wide = product.shift_left(width)
-    kept = wide.shift_right(shift) if isinstance(shift, int) else wide >> shift
-    return (kept + number).shift_right(width)
+    return wide.shift_right(shift) if isinstance(shift, int) else wide >> shift
 
 
-def saturated(x: Value, low: Value | int, high: Value | int) -> Value:
-    """``x``, or the limit that it lies beyond."""
-    return Mux(x < low, low, Mux(x > high, high, x))
+def rounded(product: Value, shift: int) -> Value:
+    """floor((product + half) >> shift)."""
+    return (shifted(product, shift) + 1).shift_right(1)

@@ -8,15 +8,17 @@ from amaranth import Module, Shape, Signal
 from amaranth.lib import data, stream
 from amaranth.lib.wiring import Component, In, Out, connect, flipped
 
-from hw.fixed import Rule, RulePort, taken
+from hw.fixed import Rule, RulePort
+from hw.pipeline import Pipeline
 from hw.scaler import Scaler
 
 
 class Neuron(Component):
     """New state clip(floor(((drive + bias) multiplier + half) >> shift)), multiplier / 2^shift nearest to 1 / k.
 
-    Golden model: ``mapping.arithmetic.neuron``. Three stages: add, then those of the :class:`Scaler`. The sum is one
-    bit wider than its longer part and cannot overflow. One element a clock, ``latency`` clocks from i to o.
+    Golden model: ``mapping.arithmetic.neuron``. Eight stages: take, then those of the :class:`Scaler`, which takes
+    the sum. That is one bit wider than its longer part and cannot overflow. One element a clock, ``latency`` clocks
+    from i to o.
 
     Parameters:
         drive: shape of the sum of the scaled reads.
@@ -43,17 +45,12 @@ class Neuron(Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        total = self.i.p.drive + self.i.p.bias
+        given = Signal(self.i.payload.shape())
+        total = given.drive + given.bias
         m.submodules.scaler = scaler = Scaler(total.shape(), self._scale)
-
-        m.d.comb += self.i.ready.eq(~scaler.i.valid | scaler.i.ready)
-        rule = taken(m, self.rule, self.i.ready)
-        if not isinstance(rule, Rule):
-            m.d.comb += scaler.rule.eq(rule)
-        held, added = Signal.like(scaler.i.payload), Signal()
-        m.d.comb += [scaler.i.payload.eq(held), scaler.i.valid.eq(added)]
-        with m.If(self.i.ready):
-            m.d.sync += [added.eq(self.i.valid), held.eq(total)]
-
+        p = Pipeline(m, 1, self.i, scaler.i, scaler.i.ready)
+        m.d.comb += [given.eq(p.kept(self.i.payload)), scaler.i.payload.eq(total)]
+        if isinstance(self._scale, RulePort):
+            m.d.comb += scaler.rule.eq(p.kept(self.rule))
         connect(m, scaler.o, flipped(self.o))
         return m

@@ -6,8 +6,9 @@ from amaranth import Module, Mux, Shape, Signal, signed
 from amaranth.lib import data, stream
 from amaranth.lib.wiring import Component, In, Out, connect, flipped
 
-from hw.fixed import Rule, RulePort, shifted
+from hw.fixed import Rule, RulePort, multiplied, rounded
 from hw.neuron import Neuron
+from hw.pipeline import Pipeline
 
 
 class SquaredErrorNudger(Component):
@@ -58,8 +59,9 @@ class SquaredErrorNudger(Component):
 class LinearNudger(Component):
     """drive + floor((error beta + half) >> fraction_bits): the nudge of a cost known by its gradient, error = -dC/ds.
 
-    Golden model: ``mapping.arithmetic.linear_nudge``. Two stages: multiply; round, shift and add. One element a clock,
-    ``latency`` clocks from i to o. What comes out is a drive, wide enough for every sum: a :class:`Neuron` clips it.
+    Golden model: ``mapping.arithmetic.linear_nudge``. Four stages: take; multiply; add up the product;
+    round, shift and add. One element a clock, ``latency`` clocks from i to o. What comes out is a drive, wide enough
+    for every sum: a :class:`Neuron` clips it.
 
     Parameters:
         drive: shape of the sum of the scaled reads.
@@ -74,29 +76,19 @@ class LinearNudger(Component):
             element is taken.
     """
 
-    latency = 2
+    latency = 4
 
     def __init__(self, drive: Shape, error: Shape, beta_bits: int = 16, fraction_bits: int = 12) -> None:
         layout = data.StructLayout({"drive": drive, "error": error})
         beta = signed(beta_bits + 1)
-        output = (Signal(drive) + shifted(Signal(error) * Signal(beta), fraction_bits)).shape()
+        output = (Signal(drive) + rounded(Signal(error) * Signal(beta), fraction_bits)).shape()
         super().__init__({"i": In(stream.Signature(layout)), "o": Out(stream.Signature(output)), "beta": In(beta)})
         self._fraction_bits = fraction_bits
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        multiplied, may_add = Signal(), Signal()
-        exact = self.i.p.error * self.beta
-        product, drive = Signal(exact.shape()), Signal.like(self.i.p.drive)
-
-        m.d.comb += self.i.ready.eq(~multiplied | may_add)
-        with m.If(self.i.ready):
-            m.d.sync += [multiplied.eq(self.i.valid), product.eq(exact), drive.eq(self.i.p.drive)]
-
-        m.d.comb += may_add.eq(~self.o.valid | self.o.ready)
-        with m.If(may_add):
-            m.d.sync += [
-                self.o.valid.eq(multiplied),
-                self.o.payload.eq(drive + shifted(product, self._fraction_bits)),
-            ]
+        p = Pipeline(m, self.latency, self.i, self.o, self.o.ready)
+        push = multiplied(p, p.kept(self.i.p.error), p.kept(self.beta))
+        drive = p.kept(self.i.p.drive, self.latency - 1)
+        p.keep(self.o.payload, drive + rounded(push, self._fraction_bits))
         return m

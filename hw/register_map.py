@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from hw.config import ControllerConfig
+from hw.config import FACTOR_BITS, ControllerConfig
+from hw.pulse_slots import SLOT_BITS
 from hw.registers import Access, Field, Register, RegisterMap
+from mapping.arithmetic.scaling import LARGEST_SHIFT
+from mapping.dither import Lfsr
 
 IDENTITY = int.from_bytes(b"EPMC", "big")
-VERSION = 1
-BETA_FRACTION_BITS = 12
-BETA_BITS = 16
+VERSION = 2
 CLOCK_BITS = 16
+TIMEOUT_CLOCKS = 4096  # an ADC that needs longer than this for codes it has converted is broken
 SWEEP_BITS = 16
+TRAIN_SLOTS = 31
 
 # What raises an interrupt, in the order of the bits of interrupt_enable and interrupt_status.
 EVENTS = (
@@ -21,13 +24,14 @@ EVENTS = (
 )
 
 COUNTERS = (
-    ("phases", "Phases run."),
+    ("phases", "Phases begun."),
     ("sweeps", "Sweeps run."),
     ("cycles", "Clocks spent busy."),
-    ("saturations", "Sums and states that saturated."),
+    ("beats", "Answers of ADCs taken, of a code a lane."),
+    ("saturations", "Shares of drives that saturated."),
     ("clips", "ADC conversions that met the end of their range."),
     ("timeouts", "ADCs that did not answer in time."),
-    ("pulses", "Programming pulses given."),
+    ("pulses", "Programming pulses given, all lines of a tile at a time."),
 )
 
 # Registers of times: name, field of the configuration, meaning.
@@ -44,7 +48,7 @@ TIMINGS = (
 
 
 def controller_registers(config: ControllerConfig) -> RegisterMap:
-    """The map of a controller built for ``config``; only resets and the width of ``lfsr.seed`` depend on it.
+    """The map of a controller built for ``config``; only resets and widths depend on it.
 
     Counters are the hardware's (ro, modulo 2^32); ``control.clear_counters`` asks it to clear them all.
     """
@@ -80,8 +84,22 @@ def controller_registers(config: ControllerConfig) -> RegisterMap:
                      "Events that raise the interrupt line."),
             Register("interrupt_status", tuple(Field(name, 1, "w1c", 0, doc) for name, doc in EVENTS),
                      "Events seen, enabled or not."),
-            single("beta", "magnitude", BETA_BITS, "rw", 0, "Strength of the nudge.",
-                   f"Fixed point with {BETA_FRACTION_BITS} fraction bits; the program gives the sign."),
+            Register(
+                "options",
+                (
+                    Field("early_stop", 1, "rw", 0, "A sweep in which no state moved is a phase's last."),
+                    Field("gradients", 1, "rw", 1, "CONTRAST gives gradients; without it does nothing."),
+                    Field("pulses", 1, "rw", 0, "CONTRAST pulses devices instead, whatever gradients says."),
+                ),
+                "How the program runs.",
+            ),
+            single("label", "number", 16, "rw", 0, "The target's class.", "What nudged phases nudge towards."),
+            *nudge("plus", config), *nudge("minus", config),
+            single("answer", "number", 16, "ro", 0, "The predicted class.", "Of the last ANSWER."),
+            single("residual", "codes", config.state_bits + 1, "ro", 0, "How far from equilibrium.",
+                   "Largest change of any state in the last sweep, in codes of its layer."),
+            single("average", "conversions", CLOCK_BITS, "rw", config.average, "Averaging.",
+                   "Conversions of each read that are added up."),
             Register(
                 "sweeps",
                 (
@@ -91,10 +109,52 @@ def controller_registers(config: ControllerConfig) -> RegisterMap:
                 "Sweeps of a phase.",
             ),
             *(single(f"count_{name}", "value", 32, "ro", 0, "A counter.", doc) for name, doc in COUNTERS),
-            single("lfsr", "seed", config.lfsr_bits, "rw", 1, "The register that dithers.",
-                   "What it starts from; 0 would stay 0."),
+            Register(
+                "lfsr",
+                (
+                    Field("seed", config.lfsr_bits, "rw", 1, "What load puts into it; 0 counts as 1."),
+                    Field("load", 1, "w1s", 0, "Start from the seed; the hardware clears it when it did."),
+                ),
+                "The register that dithers; without dither it does nothing.",
+            ),
+            Register(
+                "trains",
+                (
+                    Field("slots", SLOT_BITS, "rw", TRAIN_SLOTS, "Of a train."),
+                    Field("stride", SLOT_BITS, "rw", 1, "Of the columns' numbers in fixed trains, 1 .. slots."),
+                    Field("fixed", 1, "rw", 0, "All lines of a side have one number in a slot; otherwise it is drawn."),
+                    Field("load", 1, "w1s", 0, "Draw from train_seeds on; the hardware clears it when it does."),
+                ),
+                "Trains of pulses.",
+            ),
+            Register("train_seeds", sides("rw", 1), "What load puts into the registers that draw; 0 counts as 1."),
+            Register("train_numbers", sides("ro", 0), "What they hold: the seeds with which to continue."),
+            single("time_timeout", "clocks", CLOCK_BITS, "rw", TIMEOUT_CLOCKS, "A time in clocks.",
+                   "An ADC that has not answered by then is late."),
             *(single(f"time_{name}", "clocks", CLOCK_BITS, "rw", getattr(config, entry), "A time in clocks.", doc)
               for name, entry, doc in TIMINGS),
+        ),
+    )  # fmt: skip
+
+
+def sides(access: Access, reset: int) -> tuple[Field, Field]:
+    """A number for rows and one for columns."""
+    bits = Lfsr.width
+    return Field("row", bits, access, reset, "Of rows."), Field("column", bits, access, reset, "Of columns.")
+
+
+def nudge(sign: str, config: ControllerConfig) -> tuple[Register, Register]:
+    """What the host works out from beta: ``SquaredErrorNudge.build(+-beta, k, code of 1.0)``."""
+    return (
+        single(f"nudge_{sign}_push", "codes", config.push_bits, "rw", 0, f"Of the {sign} phase.",
+               "beta times the code of 1.0, two's complement."),
+        Register(
+            f"nudge_{sign}_divide",
+            (
+                Field("multiplier", FACTOR_BITS + 1, "rw", 0, "Of 1 / (k + beta)."),
+                Field("shift", LARGEST_SHIFT.bit_length(), "rw", 0, "Of 1 / (k + beta)."),
+            ),
+            f"Of the {sign} phase.",
         ),
     )  # fmt: skip
 

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth import Module, Shape, Signal
+from amaranth import Module, Shape
 from amaranth.lib import stream
 from amaranth.lib.wiring import Component, In, Out
 
-from hw.fixed import Rule, RulePort, saturated, shifted, taken
+from hw.fixed import Rule, RulePort, scaled
+from hw.pipeline import Pipeline
 
 
 class Scaler(Component):
     """y = saturate(floor((x multiplier + half) >> shift)), half = 2^(shift - 1), or 0 without a shift.
 
-    Golden model: ``mapping.arithmetic.Scaling.apply`` with limits. Two stages: multiply; round, shift and saturate.
-    One element a clock, ``latency`` clocks from taking an x to giving its y. Ready goes from o to i within the clock.
+    Golden model: ``mapping.arithmetic.Scaling.apply`` with limits. Seven stages: take; multiply; add up the
+    product; shift; round; compare with the limits; choose. One element a clock, ``latency`` clocks from taking an x to
+    giving its y. Ready goes from o to i within the clock.
 
     Parameters:
         x: shape of the input.
@@ -27,7 +29,7 @@ class Scaler(Component):
         rule: only with a :class:`RulePort`: multiplier, shift, low, high; read in the clock in which an x is taken.
     """
 
-    latency = 2
+    latency = 7
 
     def __init__(self, x: Shape, rule: Rule | RulePort) -> None:
         members = {"i": In(stream.Signature(x)), "o": Out(stream.Signature(rule.output))}
@@ -39,17 +41,7 @@ class Scaler(Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        multiplied, may_shift = Signal(), Signal()
-        exact = self.i.payload * self.rule.multiplier
-        product = Signal(exact.shape())
-
-        m.d.comb += self.i.ready.eq(~multiplied | may_shift)
-        rule = taken(m, self.rule, self.i.ready)
-        with m.If(self.i.ready):
-            m.d.sync += [multiplied.eq(self.i.valid), product.eq(exact)]
-
-        m.d.comb += may_shift.eq(~self.o.valid | self.o.ready)
-        with m.If(may_shift):
-            y = saturated(shifted(product, rule.shift), rule.low, rule.high)
-            m.d.sync += [self.o.valid.eq(multiplied), self.o.payload.eq(y)]
+        p = Pipeline(m, self.latency, self.i, self.o, self.o.ready)
+        (y,) = scaled(p, [self.i.payload], self.rule)
+        p.keep(self.o.payload, y)
         return m

@@ -180,7 +180,9 @@ def simulate(
     beta: Annotated[str | None, typer.Option(help="Nudging strength, or auto (with --phase nudged): 0.1.")] = None,
     learn: Annotated[int | None, typer.Option(min=1, help="Learn on the chips: so many batches of EP.")] = None,
     update: Annotated[str, typer.Option(help="Of --learn: pulses, or verify (accumulate, then write).")] = "pulses",
-    trains: Annotated[str, typer.Option(help="Of --learn by pulses: stochastic or deterministic.")] = "stochastic",
+    trains: Annotated[
+        str, typer.Option(help="Of --learn by pulses: stochastic, deterministic, or the controller's registers.")
+    ] = "stochastic",
     rate: Annotated[float, typer.Option(min=0.0, help="Learning rate of --learn.")] = 0.05,
     batch: Annotated[int, typer.Option(min=1, help="Images a step of --learn.")] = 16,
     threshold: Annotated[
@@ -274,6 +276,40 @@ def target_schema() -> None:
     from hwmap.commands import target as command
 
     command.schema()
+
+
+@app.command()
+def rtl(
+    directory: Annotated[Path, typer.Argument(help="What hwmap compile wrote.")],
+    synth: Annotated[str | None, typer.Option(help="Also synthesise for ecp5 or ice40: LUTs, fmax.")] = None,
+    check: Annotated[bool, typer.Option("--check", help="Write nothing; compare with what is there.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Write the digital controller: Verilog, RTLIL, ports, registers, memory image."""
+    from hwmap.commands import rtl as command
+
+    command.run(directory, synth, check, as_json)
+
+
+@app.command()
+def verify(
+    directory: Annotated[Path, typer.Argument(help="What hwmap compile wrote.")],
+    simulator: Annotated[
+        str | None, typer.Option(help="verilator or icarus (all that are installed if not given).")
+    ] = None,
+    samples: Annotated[int, typer.Option(min=1, help="EP steps compared with the simulator.")] = 3,
+    free_sweeps: Annotated[int, typer.Option(min=1, help="Of each step's free phase.")] = 2,
+    nudged_sweeps: Annotated[int, typer.Option(min=1, help="Of each step's nudged phases.")] = 1,
+    waves: Annotated[
+        bool, typer.Option("--waves", help="Record all signals of the last simulator's EP steps.")
+    ] = False,
+    seed: Seed = 0,
+    as_json: Json = False,
+) -> None:
+    """Run the controller's testbenches, with the arrays of a simulated chip in the loop."""
+    from hwmap.commands import verify as command
+
+    command.run(directory, simulator, samples, (free_sweeps, nudged_sweeps), waves, seed, as_json)
 
 
 @targets.command("list")

@@ -5,13 +5,19 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from mapping.arithmetic import Codes
+import torch
+
+from mapping.arithmetic import Codes, Limits, Scaling
+from mapping.arithmetic.scaling import MULTIPLIER_BITS
 from mapping.hardware import DIRECTIONS, Direction
 from mapping.mapping import Mapping
 from mapping.plan import LayerScale, MappedMatrix
 from mapping.target import Target
 
 STATE_BITS = (4, 20)  # the most that float32 adds up exactly, what reads add beyond a state included
+
+# What a read adds to a drive: four such reads are exact in float32, and states of up to 20 bits are well inside.
+DRIVE_BITS = 22
 
 
 def layer_codes(mapping: Mapping) -> dict[str, Codes | None]:
@@ -85,3 +91,55 @@ def state_steps(mapping: Mapping, matrix: MappedMatrix) -> dict[Direction, float
         if there is not None and here is not None and not any(objections(mapping.target, driven)):
             found[driven] = here.step
     return found
+
+
+def state_limits(mapping: Mapping, name: str) -> Limits:
+    """Lowest and highest code of a free layer's states: its clip range, within what the codes hold.
+
+    Raises:
+        ValueError: where states are float.
+    """
+    codes = codes_of_layer(mapping, name)
+    if codes is None:
+        raise ValueError(f"layer {name}: float states: expected controller.state_bits")
+    low, high = mapping.network.layers[name].clip
+    ends = [codes.low, codes.high]
+    if low != -math.inf:
+        ends[0] = max(codes.low, math.floor(low / codes.step + 0.5))
+    if high != math.inf:
+        ends[1] = min(codes.high, math.floor(high / codes.step + 0.5))
+    return ends[0], ends[1]
+
+
+def converter_codes(mapping: Mapping, matrix: MappedMatrix, direction: Direction) -> Codes | None:
+    """Of the DACs that drive a matrix, None for ideal ones."""
+    bits, scale = mapping.target.dac_of(direction).bits, matrix.scale_of(direction)
+    return None if bits is None else Codes.for_range(scale.full_scale, bits, signed=scale.signed)
+
+
+def driving(states: Codes, converter: Codes) -> Scaling:
+    """Codes of a fixed-point state to codes of the converter that drives lines with them."""
+    return Scaling.nearest(states.step / converter.step)
+
+
+def requantising(adc_step: float, state_step: float) -> Scaling:
+    """Sums of ADC codes that mean ``adc_step`` each to codes of a state."""
+    ratio = adc_step / state_step
+    # Coarse codes of a wide range count many steps of a state: there a multiplier of 16 bits has none to shift out.
+    return Scaling.nearest(ratio, 16 if ratio < 2**15 else MULTIPLIER_BITS)
+
+
+def adc_step(mapping: Mapping, matrix: MappedMatrix, direction: Direction) -> float:
+    """What one code of the ADCs of a matrix means, where all of them have one range.
+
+    Raises:
+        ValueError: where they do not, or are ideal.
+    """
+    bits = mapping.target.adc_of(direction).bits
+    scales = {
+        tile.forward_full_scale if direction == "forward" else tile.transposed_full_scale for tile in matrix.tiles
+    }
+    if bits is None or len(scales) != 1:
+        raise ValueError(f"matrix {matrix.name}: ADCs of {bits} bits and {len(scales)} ranges: expected bits and one")
+    # In float32, as the simulator's digitisers hold it.
+    return float(torch.tensor(scales.pop()) / Codes.for_range(1.0, bits, signed=True).high)

@@ -225,14 +225,10 @@ class Chip(EnergyNetwork):
         """As :meth:`EnergyNetwork.clamp`, rounded to the inputs' fixed point."""
         return {name: self.rounded(name, value) for name, value in super().clamp(x).items()}
 
-    def constant_drive(self, clamped: Table[str, Tensor]) -> dict[str, Tensor]:
-        """As :meth:`EnergyNetwork.constant_drive`, biases rounded to their layer's fixed point."""
-        drives = super().constant_drive(clamped)
-        for name, drive in drives.items():
-            codes = self.codes[name]
-            if codes is not None:  # reads are multiples of the step already, or float
-                drives[name] = round_(drive * (1.0 / codes.step)).mul_(codes.step)
-        return drives
+    def bias_drive(self, name: str) -> Tensor:
+        """As :meth:`EnergyNetwork.bias_drive`, rounded to the layer's fixed point: what reads add are its multiples."""
+        drive, codes = super().bias_drive(name), self.codes[name]
+        return drive if codes is None else round_(drive * (1.0 / codes.step)).mul_(codes.step)
 
     def rounded(self, name: str, state: Tensor) -> Tensor:
         """The nearest values that a layer's fixed point holds."""

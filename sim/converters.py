@@ -8,11 +8,13 @@ from dataclasses import dataclass, field
 from functools import cached_property, partial
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from mapping.arithmetic import Codes, Scaling
 from mapping.device import Sinh
 from mapping.dither import Lfsr, dithered_
+from mapping.fixed_point import driving
 from mapping.hardware import Adc, Dac
 from mapping.plan import LayerScale
 from mapping.target import Target
@@ -79,6 +81,7 @@ class Driver:
         states: of the fixed-point states it is given, None where they are float: states to codes of the converter is
             then the controller's integer rule.
         dither: the chip's register, where codes are dithered.
+        lanes: states that the controller feeds in a clock.
         recent: drives the chip made last, shared by its drivers.
     """
 
@@ -88,6 +91,7 @@ class Driver:
     states: Codes | None = None
     dither: Register | None = None
     recent: Recent = field(default_factory=Recent)
+    lanes: int = 1
 
     def drives(self, state: Tensor) -> Iterator[tuple[float, Driven]]:
         """What lines are driven with, read after read, and what each read counts."""
@@ -106,30 +110,37 @@ class Driver:
 
     def drive(self, state: Tensor) -> Tensor:
         """What one read drives the lines with."""
-        drive = state
         if self.codes is not None:
-            codes = self.encoded(self.codes, state)
-            drive = self.codes.decode_(self.bow_(codes) if self.dac.bow_lsb else codes)
+            return self.of_codes(self.encoded(self.codes, state))
+        return state if self.bend is None else self.bend(state)
+
+    def of_codes(self, codes: Tensor) -> Tensor:
+        """What lines are driven with by whole codes of the converter (which it changes)."""
+        assert self.codes is not None
+        drive = self.codes.decode_(self.bow_(codes) if self.dac.bow_lsb else codes)
         return drive if self.bend is None else self.bend(drive)
 
     def encoded(self, codes: Codes, state: Tensor) -> Tensor:
         """Converter codes of states: rounded, or dithered."""
         if self.states is None:
-            return codes.encode_(state.clone())
+            return codes.encode_(laid_out(state))
         limits = (codes.low, codes.high)
-        whole = state * (1.0 / self.states.step)  # exact: a power of two, and states are its multiples
+        whole = laid_out(state).mul_(1.0 / self.states.step)  # exact: a power of two, and states are its multiples
         if self.dither is None:
             return self.scaling.apply_(whole, limits)
-        dithered = dithered_(whole, self.scaling, limits, self.dither.lfsr)
-        self.dither.lfsr = self.dither.lfsr.after(whole.numel())
-        return dithered
+        # Fed as the controller does: position by position, a group of channels a clock, the last one filled up.
+        channels_last = whole.movedim(1, -1)
+        fed = F.pad(channels_last, (0, -whole.shape[1] % self.lanes)).contiguous()
+        dithered_(fed, self.scaling, limits, self.dither.lfsr)
+        self.dither.lfsr = self.dither.lfsr.after(fed.numel(), self.lanes)
+        return laid_out(fed[..., : whole.shape[1]].movedim(-1, 1))
 
     @cached_property
     def scaling(self) -> Scaling:
         """State codes to converter codes."""
         assert self.codes is not None
         assert self.states is not None
-        return Scaling.nearest(self.states.step / self.codes.step)
+        return driving(self.states, self.codes)
 
     def planes(self, codes: Codes, state: Tensor) -> Iterator[tuple[float, Tensor]]:
         """Bits of |code|, lowest first, each at full voltage with the code's sign."""
@@ -183,7 +194,13 @@ def build_driver(
     if isinstance(law, Sinh):
         knee = law.scale_volt * scale.full_scale / dac.full_scale_volt  # V0 in units of the state
         bend = partial(bent, knee)
-    return Driver(dac, codes, bend, states, dither if dac.dither else None, recent or Recent())
+    lanes = target.controller.lanes
+    return Driver(dac, codes, bend, states, dither if dac.dither else None, recent or Recent(), lanes)
+
+
+def laid_out(state: Tensor) -> Tensor:
+    """A copy in the one layout that reads have: sums of floats, and which gets which noise, depend on it."""
+    return state.clone(memory_format=torch.channels_last if state.dim() == 4 else torch.contiguous_format)
 
 
 def bent(knee: float, drive: Tensor) -> Tensor:

@@ -19,6 +19,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mapping.arithmetic.trains import stride
+
 # Slots times lines of the wider side that are simulated at once: 2 MB of bits stay in a core's cache.
 BITS_AT_ONCE = 2**19
 # Whole numbers up to here are exact in float32.
@@ -283,12 +285,6 @@ class Line:
         if not bool((self.value < 0.0).any()):
             return Pulses(bits, bits)
         return Pulses(bits, bits * self.value.sign().float().index_select(0, samples))
-
-
-def stride(slots: int) -> int:
-    """The number without a common divisor with ``slots`` that is nearest to slots / golden ratio."""
-    wanted = slots * (math.sqrt(5.0) - 1.0) / 2.0
-    return min((n for n in range(1, slots + 1) if math.gcd(n, slots) == 1), key=lambda n: abs(n - wanted))
 
 
 def check(x: Tensor, y: Tensor, gain: float) -> None:

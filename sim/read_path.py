@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from mapping.arithmetic import Codes, Scaling, code_range
-from mapping.arithmetic.scaling import MULTIPLIER_BITS
+from mapping.fixed_point import DRIVE_BITS, requantising
 from mapping.lowering import Span
 from sim.converters import Digitiser, Driver
 from sim.drives import Drives
@@ -122,17 +122,13 @@ class Requantiser:
     @classmethod
     def between(cls, adc_step: float, state_step: float) -> Requantiser:
         """For codes that mean ``adc_step`` each."""
-        ratio = adc_step / state_step
-        # Coarse codes of a wide range count many steps of a state: there a multiplier of 16 bits has none to shift out.
-        return cls(Scaling.nearest(ratio, 16 if ratio < 2**15 else MULTIPLIER_BITS), state_step)
+        return cls(requantising(adc_step, state_step), state_step)
 
     def __call__(self, codes: Tensor) -> Tensor:
         """In place; saturated to ``DRIVE_BITS``."""
         return self.scaling.apply_(codes, DRIVE_LIMITS).mul_(self.step)
 
 
-# What a read adds to a drive: four such reads are exact in float32, and states of up to 20 bits are well inside.
-DRIVE_BITS = 22
 DRIVE_LIMITS = code_range(DRIVE_BITS, signed=True)
 
 
@@ -230,6 +226,14 @@ class ReadPath:
             return total
         factor = (self.step or 1.0) / self.average
         return total if factor == 1.0 else total.mul_(factor)
+
+    def codes(self, codes: Tensor) -> list[list[Tensor]]:
+        """ADC codes of one read that is driven with whole DAC codes [batch, ...] (which it changes).
+
+        By part, and of each as often as it is averaged: [batch, lines, *positions]. As a read, but nothing is added.
+        """
+        drive = self.driver.of_codes(codes)
+        return [list(self.converted(part, self.share(drive, part.span))) for part in self.parts]
 
     def converted(self, part: Part, drive: Tensor) -> Iterator[Tensor]:
         """Sums or codes of one part, as often as they are averaged."""

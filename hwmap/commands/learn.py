@@ -24,10 +24,11 @@ from hwmap.user_values import values_from
 from mapping import Mapping
 from sim import Chip
 from sim.learning import Learner, Pulsed, Rule, Verified
+from sim.learning.registers import RegisterTrains
 from sim.pulse_trains import PulseTrains
 
 UPDATES = ("pulses", "verify")
-TRAINS = ("stochastic", "deterministic")
+TRAINS = ("stochastic", "deterministic", "registers")
 POINTS = 8  # of the curve
 
 
@@ -107,7 +108,7 @@ def learn(
     with values_from("--trains, --threshold"):
         rule = Verified(request.threshold)
         if request.update == "pulses":
-            rule = Pulsed(PulseTrains(mapping.target.pulses.train, request.trains))  # type: ignore[arg-type]
+            rule = pulsed(mapping, request.trains)
     nudged = FixedPoint("coloured", mapping.target.controller.nudged_sweeps, tolerance=0.0)
     with values_from("--beta, --update"):
         estimator = Symmetric(request.beta, nudged, mapping.target.controller.nudges)
@@ -140,6 +141,14 @@ def learn(
         "failed_writes": devices.failed,
         "saturated_lines": rule.saturation.share if isinstance(rule, Pulsed) else None,
     }
+
+
+def pulsed(mapping: Mapping, trains: str) -> Pulsed:
+    """The controller draws from registers, and multiplies the states of both phases, not their differences."""
+    slots = mapping.target.pulses.train
+    if trains == "registers":
+        return Pulsed(RegisterTrains(slots, lanes=mapping.target.controller.lanes), "states")
+    return Pulsed(PulseTrains(slots, trains))  # type: ignore[arg-type]
 
 
 def shuffled(count: int, batch: int, generator: torch.Generator) -> Any:

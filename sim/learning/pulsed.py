@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -13,6 +14,22 @@ from mapping.encoding import Encoding
 from sim.learning.devices import ChipDevices, step_in_weight
 from sim.learning.products import Contrast, Product
 from sim.pulse_trains import PulseTrains, Saturation
+
+
+class Trains(Protocol):
+    """How lines pulse: :class:`sim.pulse_trains.PulseTrains`, :class:`sim.learning.registers.RegisterTrains`."""
+
+    def up_and_down(
+        self,
+        x: Tensor,
+        y: Tensor,
+        gain: float,
+        generator: torch.Generator | None = None,
+        saturation: Saturation | None = None,
+        first_sample: int = 0,
+    ) -> tuple[Tensor, Tensor]:
+        """Up and down pulses of each device, each [rows, columns], where |x y| = 1 asks for ``gain`` of them."""
+        ...
 
 
 @dataclass
@@ -31,7 +48,7 @@ class Pulsed:
         ValueError: (on use) for weights of several slices, and for devices without an update law.
     """
 
-    trains: PulseTrains = field(default_factory=PulseTrains)
+    trains: Trains = field(default_factory=PulseTrains)
     contrast: Contrast = "difference"
     saturation: Saturation = field(default_factory=Saturation)
     samples: int = 0

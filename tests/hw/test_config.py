@@ -1,4 +1,4 @@
-"""Truth: the target's own numbers, clocks of mapping.timing, sizes of the program's file, and sums counted by hand."""
+"""Truth: the target's own numbers, clocks of mapping.timing, lengths of the linked tables, and sums counted by hand."""
 
 import dataclasses
 import hashlib
@@ -12,14 +12,13 @@ import torch
 import mapping
 from eqprop import Conv2d, Dense, Edge, EnergyNetwork, FixedPoint, Layer, SquaredError, models
 from hw.config import PRESETS, RANGES, ControllerConfig, overlaps, refuse_floats, terms
+from hw.link import link
 from mapping import Target
 from mapping.fixed_point import state_steps
-from mapping.program import assemble, to_bytes
-from mapping.program.image import HASH_BYTES, HEADER, packed_name
 from mapping.timing import ReadTiming
 
 FITTING = ["dac.bits=6", "adc.bits=7", "controller.state_bits=12"]
-TINY, DIGITS = 0xF0ADCF02, 0x8F533D3C
+TINY, DIGITS = 0x47F64B2D, 0xCF4A7A37
 
 
 def built(name: str, **options: Any) -> EnergyNetwork:
@@ -54,7 +53,8 @@ def test_hashes_do_not_change_between_versions() -> None:
 def test_the_hash_changes_with_any_field(field: str) -> None:
     config = ControllerConfig.preset("digits")
     value = getattr(config, field)
-    changed = dataclasses.replace(config, **{field: not value if isinstance(value, bool) else value + 1})
+    other = 2 * value if field in ("lanes", "drive_lanes") else value + 1
+    changed = dataclasses.replace(config, **{field: not value if isinstance(value, bool) else other})
     assert changed.hash != config.hash
 
 
@@ -74,6 +74,10 @@ def test_whole_numbers_outside_their_range_are_refused_by_name(name: str) -> Non
         ({"clock_hz": "fast"}, "clock_hz 'fast': expected"),
         ({"dither": 1}, "dither 1: expected true or false"),
         ({"accumulator_bits": 7}, "accumulator_bits 7: expected at least the ADC's 8"),
+        ({"chained": 1}, "chained 1: expected true or false"),
+        ({"lanes": 6}, "lanes 6: expected a power of two"),
+        ({"drive_lanes": 20}, "drive_lanes 20: expected lanes times a power of two"),
+        ({"drive_lanes": 24}, "drive_lanes 24: expected lanes times a power of two"),
     ],
 )
 def test_other_fields_are_refused_by_name(change: dict[str, Any], message: str) -> None:
@@ -94,23 +98,25 @@ def test_texts_that_are_no_configuration_are_refused() -> None:
 
 @pytest.mark.parametrize(("name", "options"), [("hopfield-resnet", HOPFIELD), ("bilinear", BILINEAR)])
 def test_a_mapping_s_numbers(name: str, options: dict[str, Any]) -> None:
-    more = ["controller.clock_hz=37e6", "controller.lanes=5", "adc.sharing=3", "read.discharge_s=3e-8"]
+    more = ["controller.clock_hz=37e6", "controller.lanes=4", "adc.sharing=3", "read.discharge_s=3e-8"]
     mapped = compiled(built(name, **options), *more, "pulses.width_s=1.1e-7", "pulses.gap_s=0", "read.average=3")
     config, target, reads = ControllerConfig.from_mapping(mapped), mapped.target, mapped.timing.reads
     assert ControllerConfig.from_json(config.to_json()) == config
     assert (config.state_bits, config.dac_bits, config.adc_bits) == (12, 6, 7)
-    assert (config.lanes, config.adc_sharing, config.average) == (5, 3, 3)
+    assert (config.lanes, config.drive_lanes, config.adc_sharing, config.average) == (4, 16, 3, 3)
     assert (config.clock_hz, config.crossbars, config.lfsr_bits) == (37e6, mapped.crossbars, 16)
     # Rounded up to whole clocks of 27.03 ns: pulses of 110 ns, a discharge of 30 ns.
     assert (config.pulse_clocks, config.gap_clocks, config.discharge_clocks) == (5, 0, 2)
     assert config.settle_clocks == reads.clocks(target.dac.settle_s)
-    assert config.state_memory_bytes == mapped.memory.bytes
-    program = assemble(mapped)
-    names = [*program.buffers, *program.layers, *program.couplings, *program.matrices, *program.sections]
-    before_code = len(to_bytes(program)) - HASH_BYTES - 8 * config.program_words
-    named = sum(len(packed_name(one)) for one in names)
-    assert config.program_words == len(program.code)
-    assert 0 <= before_code - HEADER.size - named - config.table_bytes < 8  # zeros up to whole words
+    linked = link(mapped)
+    for table in ("reads", "drive", "sense", "tiles", "layers", "sources"):
+        name = {"drive": "drive_beats", "sense": "sense_beats"}.get(table, f"{table.rstrip('s')}_rows")
+        assert getattr(config, name) == len(getattr(linked, table))
+    assert config.program_words == len(linked.program)
+    assert config.state_words >= sum(
+        math.ceil(layer.shape[0] / 4) * math.prod(layer.shape[1:]) for layer in mapped.network.layers.values()
+    )
+    assert config.chained == (len(mapped.matrices) > len(mapped.chains))
 
 
 def test_clocks_put_together_are_those_of_mapping_timing() -> None:

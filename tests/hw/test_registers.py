@@ -195,9 +195,10 @@ def test_resets_are_those_of_the_configuration() -> None:
     assert words["time_discharge"] == config.discharge_clocks
     assert words["sweeps"] == config.free_sweeps | 6 << 16
     assert words["lfsr"] == 1
-    zero = ["control", "status", "interrupt_enable", "interrupt_status", "beta"]
-    zero += [name for name in words if name.startswith("count_")]
-    assert len(zero) == 12
+    zero = ["control", "status", "interrupt_enable", "interrupt_status", "label", "answer", "residual"]
+    zero += [name for name in words if name.startswith(("count_", "nudge_"))]
+    assert len(zero) == 7 + 8 + 4
+    assert words["average"] == config.average
     assert not any(words[name] for name in zero)
 
 

@@ -62,6 +62,13 @@ def test_the_same_seed_learns_the_same(directory: Path) -> None:
     assert first["per_chip"] == second["per_chip"]
 
 
+def test_trains_of_the_controller_s_registers_pulse_devices(directory: Path) -> None:
+    arguments = ("simulate", directory, "--data", "digits", "--learn", "3", "--trains", "registers")
+    result = as_json(*arguments, "--labelled", "64", "--samples", "50")
+    assert result["trains"] == "registers"
+    assert result["per_chip"][0]["pulses_per_device"] > 0
+
+
 def test_gradients_are_compared_coupling_by_coupling(directory: Path) -> None:
     result = as_json("simulate", directory, "--data", "digits", "--phase", "nudged", "--samples", "32")
     assert set(result["fidelity"]) == {"input_h1", "h1_output", "all"}

@@ -1,0 +1,182 @@
+"""Figures of the controller, on the RTL itself (docs/controller.md).
+
+python benchmarks/controller.py busy               how busy the ADC stream is, and the formula
+python benchmarks/controller.py equal [SAMPLES]    EP steps of random samples against sim, three networks, speed
+python benchmarks/controller.py resnet13           full-size Hopfield-ResNet13: Verilog, program, clocks of an EP step
+python benchmarks/controller.py synthesis          LUTs and fmax on ECP5 over lanes and state bits (long)
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import platform
+import sys
+import time
+from collections.abc import Iterator
+from datetime import date
+
+import torch
+
+import mapping
+from eqprop import Conv2d, Coupling, Dense, Edge, EnergyNetwork, FixedPoint, Layer, SquaredError, models
+from eqprop.data import load
+from hw.clocks import Times, section_clocks, step_clocks, sweep_beats
+from hw.config import ControllerConfig
+from hw.core import Core
+from hw.emit import rtlil, verilog
+from hw.link import Linked, link
+from hw.synthesis import synthesise
+from hw.tables import Tables
+from mapping import Mapping, Target
+from mapping.program import Opcode
+from mapping.program.instructions import TRANSPOSED
+from sim import Chip
+from tb.loop import FastLoop
+from tb.reference import Reference, random_samples
+
+BETA = 0.25
+QUICK = {"settle": 0, "transposed_settle": 0, "integrate": 0, "convert": 1, "transposed_convert": 1, "discharge": 0}
+QUICK_TIMES = Times((0, 0), 0, (1, 1), 0, 1)
+
+
+def main() -> None:
+    torch.set_num_threads(1)  # reads of one sample are too small to share
+    print(f"{platform.machine()}, {date.today()}, seed 0")
+    what, *rest = sys.argv[1:] or ["busy"]
+    {"busy": busy, "equal": equal, "resnet13": resnet13, "synthesis": synthesis}[what](*map(int, rest))
+
+
+def digits() -> Mapping:
+    """The demo's network with fresh weights, calibrated on digits."""
+    network = models.build("hopfield-resnet", classes=10)
+    calibration = load("digits", "train").batch(torch.arange(64))[0]
+    return mapping.compile(network, Target.load("rram-hfo2", (128, 128)), calibration)
+
+
+def block() -> Mapping:
+    """A convolutional block of 128 channels with many small crossbars: far more codes than states."""
+    couplings: dict[str, Coupling] = {
+        "x_a": Conv2d((1, 4, 4), 128, 3, 1, 1),
+        "a_b": Conv2d((128, 4, 4), 128, 3, 1, 1),
+        "b_c": Conv2d((128, 4, 4), 16, 4),
+        "c_output": Dense((16, 1, 1), (10,)),
+    }
+    for number, coupling in enumerate(couplings.values()):
+        coupling.initialise(0.4, torch.Generator().manual_seed(number))
+    layers = {"x": Layer((1, 4, 4), (-1.0, 1.0)), "output": Layer((10,))}
+    for name, channels, side in (("a", 128, 4), ("b", 128, 4), ("c", 16, 1)):
+        layers[name] = Layer((channels, side, side), (0.0, 1.0))
+    edges = [Edge(name, *name.split("_")) for name in couplings]
+    network = EnergyNetwork(layers, ["x"], edges, couplings, SquaredError("output"), FixedPoint())
+    return mapping.compile(network, Target.load("rram-hfo2", (16, 16), ["adc.sharing=8"]))
+
+
+def skips() -> Mapping:
+    """Two convolutional blocks with strides and skips on crossbars of 32 x 32."""
+    return mapping.compile(models.build("hopfield-resnet", classes=10, width=0.25), Target.load("rram-hfo2", (32, 32)))
+
+
+def bilinear() -> Mapping:
+    """A small bilinear substrate, couplings of rank 4 as two reads each."""
+    network = models.build("bilinear", classes=10, size=8, channels=1, units=64, modules=4, rank=4)
+    return mapping.compile(network, Target.load("rram-hfo2", (64, 64)), low_rank="keep")
+
+
+def busy() -> None:
+    """Measured: clocks and beats of one sweep more. Formula: hw/clocks.py."""
+    for name, made in (("convolutional block, 16x16 crossbars", block()), ("digits, 128x128 crossbars", digits())):
+        linked = link(made)
+        loop = FastLoop(made, Chip(made, seed=0), check=False)
+        loop.times(**QUICK)
+        x, label = next(random_samples(made, 1, 0))
+        one, two = (loop.step(x, label, BETA, (sweeps, 1), gradients=False).counters for sweeps in (1, 2))
+        clocks, beats = two["cycles"] - one["cycles"], two["beats"] - one["beats"]
+        formula = section_clocks(linked, QUICK_TIMES)["free sweep"]
+        print(
+            f"{name}: {beats} beats in {clocks} clocks of a sweep, {beats / clocks:.1%} busy; formula: "
+            f"{sweep_beats(linked)} in {formula}, {sweep_beats(linked) / formula:.1%}"
+        )
+
+
+def equal(samples: int = 1000) -> None:
+    """Random inputs and classes; states of every layer after every phase, with read noise on."""
+    for name, made in (("digits", digits()), ("blocks with skips", skips()), ("bilinear", bilinear())):
+        start = time.perf_counter()
+        loop, reference = FastLoop(made, Chip(made, seed=0), check=False), Reference(Chip(made, seed=0), BETA, (2, 1))
+        loop.times(**QUICK)
+        built = time.perf_counter() - start
+        same, clocks, seconds, simulated = 0, 0, 0.0, 0.0
+        for x, label in random_samples(made, samples, 0):
+            begin = time.perf_counter()
+            step = loop.step(x, label, BETA, (2, 1), gradients=False)
+            between = time.perf_counter()
+            expected, answer = reference.step(x, label)
+            seconds, simulated = seconds + between - begin, simulated + time.perf_counter() - between
+            clocks += step.counters["cycles"]
+            pairs = zip(step.phases, expected, strict=True)
+            same += step.answer == answer and all((a[layer] == b[layer]).all() for a, b in pairs for layer in b)
+        print(
+            f"{name}: {same} of {samples} EP steps equal, {clocks} clocks, {clocks / seconds:,.0f} a second in the loop"
+        )
+        print(
+            f"    {seconds / samples:.2f} s a step (sim alone {simulated / samples:.2f}), built in {built:.0f} s",
+            flush=True,
+        )
+
+
+def resnet13() -> None:
+    """The core with memories outside."""
+    made = mapping.compile(models.build("hopfield-resnet13"), Target.load("rram-hfo2", (128, 128)))
+    start = time.perf_counter()
+    linked, config = link(made), ControllerConfig.from_mapping(made)
+    text = rtlil(Core(Tables(config)), "core")
+    lines = verilog(text, "core").count("\n")
+    print(f"{made.crossbars} crossbars; {lines} lines of Verilog in {time.perf_counter() - start:.0f} s; {config}")
+    wanted, found = list(scheduled(made)), list(rounds(linked))
+    print(f"{len(found)} rounds of reads in the linked program, as the schedule has them: {found == wanted}")
+    controller = made.target.controller
+    clocks = step_clocks(linked, Times.of(config), controller.free_sweeps, controller.nudged_sweeps)
+    planned = made.timing.ep_step_clocks - made.timing.learning_clocks
+    print(f"EP step of {controller.free_sweeps} + 2 x {controller.nudged_sweeps} sweeps: {clocks} clocks", end="")
+    print(f" without contrasts, {clocks / config.clock_hz:.3f} s; {planned} where reads of a round overlap")
+
+
+Round = list[tuple[str, str, int]]
+
+
+def scheduled(made: Mapping) -> Iterator[Round]:
+    """Rounds of an EP step with every loop once."""
+    schedule = made.schedule
+    sweep = [one for step in schedule.steps for one in step.rounds]
+    for _ in range(1 + len(made.target.controller.nudges)):
+        for one in (*schedule.prologue, *sweep):
+            yield [(read.matrix, read.direction, read.replica) for read in one]
+
+
+def rounds(linked: Linked) -> Iterator[Round]:
+    """What an interpreter of the linked words reads, round by round."""
+    reads: Round = []
+    for word in linked.program:
+        if word.opcode == Opcode.READ:
+            assert not word.flags & ~TRANSPOSED
+            reads.append(linked.read_names[word.index])
+        elif word.opcode == Opcode.WAIT:
+            yield reads
+            reads = []
+
+
+def synthesis() -> None:
+    """Median of 5 placements on ECP5, the core of the preset digits with its memories outside."""
+    base = ControllerConfig.preset("digits")
+    for lanes, bits in ((8, 16), (4, 16), (16, 16), (8, 12), (8, 8)):
+        config = dataclasses.replace(base, lanes=lanes, drive_lanes=4 * lanes, state_bits=bits)
+        found = synthesise(rtlil(Core(Tables(config)), "core"), "core")
+        print(
+            f"{lanes} lanes, {bits} state bits: {found.luts} LUTs, {found.ffs} flip-flops, {found.dsps} multipliers, "
+            f"{found.brams} block memories, {found.fmax_hz / 1e6:.1f} MHz ({found.device})",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,81 @@
+"""AXI4-Lite: a host's transactions, one at a time, to a simple bus."""
+
+from __future__ import annotations
+
+from amaranth import Module, Mux, Signal
+from amaranth.lib.wiring import Component, In, Out
+
+OKAY, SLVERR = 0, 2
+
+
+class AxiLite(Component):
+    """A subordinate with 32-bit data. Reads and writes take turns; of each there is one at a time.
+
+    A transaction taken in clock n is carried out in it and answered in clock n + 2; one of the other kind may follow in
+    n + 2, one of its own in n + 3. A write is taken when both its address and its data are there.
+
+    A write with all four strobes changes a word; one with none does nothing; any other answers SLVERR and changes
+    nothing, and so does an address that ``error`` says nobody has. PROT is ignored.
+
+    Members:
+        bus_*: AMBA AXI4-Lite (ARM IHI 0022), without the optional signals.
+        address, read, write, write_data: of one clock.
+        read_data, error: answers, in the clock after.
+    """
+
+    def __init__(self, address_bits: int) -> None:
+        super().__init__(
+            {
+                "bus_awaddr": In(address_bits), "bus_awprot": In(3), "bus_awvalid": In(1), "bus_awready": Out(1),
+                "bus_wdata": In(32), "bus_wstrb": In(4), "bus_wvalid": In(1), "bus_wready": Out(1),
+                "bus_bresp": Out(2), "bus_bvalid": Out(1), "bus_bready": In(1),
+                "bus_araddr": In(address_bits), "bus_arprot": In(3), "bus_arvalid": In(1), "bus_arready": Out(1),
+                "bus_rdata": Out(32), "bus_rresp": Out(2), "bus_rvalid": Out(1), "bus_rready": In(1),
+                "address": Out(address_bits), "read": Out(1), "write": Out(1), "write_data": Out(32),
+                "read_data": In(32), "error": In(1),
+            }
+        )  # fmt: skip
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        writes, reads = Signal(), Signal()
+        whole, partial = Signal(), Signal()
+        answers_write, answers_read = Signal(), Signal()
+        m.d.comb += [
+            # Both address and data of a write are there, and no answer waits to be taken.
+            writes.eq(self.bus_awvalid & self.bus_wvalid & ~self.bus_bvalid & ~answers_write & ~answers_read),
+            reads.eq(self.bus_arvalid & ~self.bus_rvalid & ~answers_read & ~answers_write),
+            whole.eq(self.bus_wstrb.all()),
+        ]
+        # A read goes first; the next one has to wait long enough for a write to follow.
+        with m.If(reads):
+            m.d.comb += [self.bus_arready.eq(1), self.address.eq(self.bus_araddr), self.read.eq(1)]
+            m.d.sync += answers_read.eq(1)
+        with m.Elif(writes):
+            m.d.comb += [
+                self.bus_awready.eq(1),
+                self.bus_wready.eq(1),
+                self.address.eq(self.bus_awaddr),
+                self.write.eq(whole),
+            ]
+            m.d.sync += [answers_write.eq(1), partial.eq(self.bus_wstrb.any() & ~whole)]
+        m.d.comb += self.write_data.eq(self.bus_wdata)
+
+        with m.If(answers_write):
+            m.d.sync += [
+                answers_write.eq(0),
+                self.bus_bvalid.eq(1),
+                self.bus_bresp.eq(Mux(partial | self.error, SLVERR, OKAY)),
+            ]
+        with m.If(answers_read):
+            m.d.sync += [
+                answers_read.eq(0),
+                self.bus_rvalid.eq(1),
+                self.bus_rdata.eq(self.read_data),
+                self.bus_rresp.eq(Mux(self.error, SLVERR, OKAY)),
+            ]
+        with m.If(self.bus_bvalid & self.bus_bready):
+            m.d.sync += self.bus_bvalid.eq(0)
+        with m.If(self.bus_rvalid & self.bus_rready):
+            m.d.sync += self.bus_rvalid.eq(0)
+        return m

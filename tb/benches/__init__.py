@@ -1,0 +1,3 @@
+"""Test modules that run inside a simulator; see :mod:`tb.runner`."""
+
+CLOCK_NS = 10

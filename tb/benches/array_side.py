@@ -1,0 +1,63 @@
+"""cocotb: the arrays' side of the controller's ports."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cocotb.triggers import RisingEdge
+
+from hw.config import ControllerConfig
+from tb.benches.coverage import Coverage
+from tb.streams import Port
+from tb.traffic import Traffic, packed_codes, words_of_numbers
+
+
+class ArraySide:
+    """Takes every beat at once, and answers requests a clock later.
+
+    Attributes:
+        mute: answers nothing from here on.
+        stuck: a payload that every answer is instead.
+        lag: clocks more that every answer takes.
+    """
+
+    def __init__(self, dut: Any, traffic: Traffic, config: ControllerConfig) -> None:
+        self.dut, self.traffic, self.bits = dut, traffic, config.code_adc_bits
+        self.mute, self.lag = False, 0
+        self.stuck: int | None = None
+        self.coverage = Coverage()
+        self.beats: dict[str, list[int]] = {"feed": [], "drive": [], "request": []}
+
+    async def run(self) -> None:
+        """For ever."""
+        dut, edge, beats = self.dut, RisingEdge(self.dut.clk), self.beats
+        ports = {name: Port.of(dut, name) for name in beats}
+        answers: list[int] = []
+        waiting: list[tuple[int, int]] = []  # clock from which it may be offered, payload
+        offered, clock = False, 0
+        while True:
+            await edge
+            clock += 1
+            self.coverage.see(int(dut.state.value), int(dut.opcode.value))
+            for name in ("feed", "drive"):
+                if ports[name].valid.value:
+                    beats[name].append(ports[name].bits[0])
+            offered = offered and not dut.codes__ready.value
+            if ports["request"].valid.value:
+                if not answers:
+                    answers = self.answers()
+                beats["request"].append(ports["request"].bits[0])
+                waiting.append((clock + self.lag, answers.pop()))
+            if not offered and waiting and waiting[0][0] <= clock and not self.mute:
+                payload = waiting.pop(0)[1]
+                dut.codes__payload.value = payload if self.stuck is None else self.stuck
+                offered = True
+            dut.codes__valid.value = int(offered)
+
+    def answers(self) -> list[int]:
+        """Payloads of the next read's answers, the last first."""
+        for name, numbers in self.beats.items():
+            getattr(self.traffic, name)(words_of_numbers(numbers, len(getattr(self.dut, f"{name}__payload"))))
+            numbers.clear()
+        packed = packed_codes(self.traffic.answer(int(self.dut.phase.value)), self.bits)
+        return [int.from_bytes(row.tobytes(), "little") for row in packed][::-1]

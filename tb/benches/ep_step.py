@@ -1,0 +1,74 @@
+"""cocotb: whole EP steps of a compiled model on a chip's arrays, through a real AXI4-Lite host, against ``sim``.
+
+Run with the environment of :mod:`tb.verify`: HWMAP_DIRECTORY (the compiled directory), HWMAP_SAMPLES, HWMAP_SWEEPS
+("free,nudged"), HWMAP_SEED.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import cocotb
+import torch
+from cocotb.triggers import RisingEdge
+
+from hw.config import ControllerConfig
+from hw.link import link
+from mapping import Mapping
+from sim.chip import Chip
+from tb.arrays import Arrays
+from tb.benches.array_side import ArraySide
+from tb.benches.host_port import HostPort
+from tb.host import COPIES, Host
+from tb.reference import Reference, random_samples
+from tb.streams import Port, check, start
+from tb.traffic import Traffic
+
+BETA = 0.25
+CHECKED = ("drive", "request", "gradient")
+
+
+@cocotb.test()
+async def ep_steps_equal_the_simulator(dut: Any) -> None:
+    """States after every phase, and the answer, of some samples, with read noise on."""
+    mapping = Mapping.load(Path(os.environ["HWMAP_DIRECTORY"]))
+    free, nudged = (int(number) for number in os.environ["HWMAP_SWEEPS"].split(","))
+    samples, seed = int(os.environ["HWMAP_SAMPLES"]), int(os.environ["HWMAP_SEED"])
+    linked, config = link(mapping), ControllerConfig.from_mapping(mapping)
+    host = Host(mapping, linked, config)
+    traffic = Traffic(Arrays(Chip(mapping, seed), linked, config.average), config)
+    reference = Reference(Chip(mapping, seed), BETA, (free, nudged))
+
+    torch.set_num_threads(1)  # reads of one sample are too small to share
+    port = HostPort(dut)
+    arrays = ArraySide(dut, traffic, config)
+    await start(
+        dut, codes__valid=0, codes__payload=0, feed__ready=1, drive__ready=1, request__ready=1, gradient__ready=1
+    )
+    running = [cocotb.start_soon(arrays.run())]
+    running += [cocotb.start_soon(check(dut.clk, dut.rst, Port.of(dut, name))) for name in CHECKED]
+
+    await port.carry_out(host.loading())
+    await port.carry_out(host.settings(BETA, free, nudged))
+    for x, label in random_samples(mapping, samples, seed):
+        codes = {name: host.codes(name, value) for name, value in x.items()}
+        await port.carry_out(host.sample(codes, label))
+        traffic.phase = -1
+        await port.carry_out([host.register("interrupt_status", 0xF), host.command(start=1)])
+        await RisingEdge(dut.interrupt)
+        status = await port.register(host, "status")
+        assert host.field_of("status", "done", status), f"status {status:#x}: expected done"
+        expected, answer = reference.step(x, label)
+        assert await port.register(host, "answer") == answer
+        for copy, phase in zip(COPIES, expected, strict=True):
+            for name, states in phase.items():
+                read = host.states_read(name, copy)
+                found = host.states_of(name, await port.read(read.address, read.count))
+                assert (found == states).all(), f"{name}, {copy}: {(found != states).sum()} states differ"
+    for task in running:
+        task.cancel()
+    if "HWMAP_COVERAGE" in os.environ:
+        Path(os.environ["HWMAP_COVERAGE"]).write_text(json.dumps(arrays.coverage.found()))

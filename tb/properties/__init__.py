@@ -1,0 +1,1 @@
+"""What is claimed of the controller's blocks: components around a block, with Asserts beside it (see ``tb.formal``)."""
