@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hw.config import ControllerConfig
+from hw.dac_feeder import DacFeeder
 from hw.link import FREE_SWEEPS, Linked
 from hw.neuron import Neuron
 from hw.nudger import SquaredErrorNudger
@@ -26,7 +27,7 @@ from mapping.program import Opcode
 FETCH = 2  # clocks of every word: asked for, decoded
 STARTING = 2  # of a block: told, and seen to be over
 FILL = 5  # from one read to the next: its list, its first beats
-ROUND = 26  # from the first feed to the first beat, and from the last to the end of WAIT, but for what is counted
+ROUND = 24 + DacFeeder.latency  # from the first feed to the first beat, and from the last to the end of WAIT
 
 
 @dataclass(frozen=True)
@@ -128,4 +129,15 @@ def sweep_beats(linked: Linked) -> int:
         elif word.opcode == Opcode.READ and inside:
             row = linked.reads[word.index]
             found += row["sense_count"] * row["rows"] * row["columns"]
+    return found
+
+
+def contrast_clocks(linked: Linked) -> int:
+    """All gradients of an EP step, about: a beat of columns takes 4 clocks a position and 7 more, for every row."""
+    found = 0
+    for row in linked.contrasts:
+        rows = linked.sense[row["row_first"] : row["row_first"] + row["row_count"]]
+        columns = linked.sense[row["column_first"] : row["column_first"] + row["column_count"]]
+        beats = sum(one.mask.bit_count() * sum(other.tile == one.tile for other in columns) for one in rows)
+        found += beats * (4 * row["rows"] * row["columns"] + 7)
     return found

@@ -16,6 +16,7 @@ from mapping import Mapping
 from sim.chip import Chip
 from tb.arrays import Arrays, Codes
 from tb.cxxrtl import Channel, Model, Reason, Sink, Source, Watch, compile_model
+from tb.gradients import gradients_of
 from tb.host import COPIES, Copy, Host, Write
 from tb.pulses import PulseCounter
 from tb.traffic import ControllerError, Traffic, packed_codes
@@ -31,11 +32,13 @@ class Step:
         phases: states of every free layer as codes: free phase, first and second nudged phase.
         answer: the predicted class.
         counters: of the registers, for this step.
+        gradients: by matrix [rows, columns], in codes of both layers, if they were asked for.
     """
 
     phases: list[dict[str, Codes]]
     answer: int
     counters: dict[str, int] = field(default_factory=dict)
+    gradients: dict[str, Codes] = field(default_factory=dict)
 
 
 def compiled(config: ControllerConfig, cache: Path | None = None) -> Path:
@@ -116,7 +119,9 @@ class FastLoop:
             for name in (one.name for one in host.map.registers.registers)
             if name.startswith("count_")
         }
-        return Step(phases, self.register("answer"), counters)
+        beats = self.model.log("gradient").payloads
+        given = gradients_of(beats, self.mapping, self.linked, self.config) if len(beats) else {}
+        return Step(phases, self.register("answer"), counters, given)
 
     def states(self, name: str, copy: Copy = "state") -> Codes:
         """States of a layer, read over the bus."""

@@ -11,12 +11,19 @@ from torch import Tensor
 from mapping import Mapping
 from mapping.fixed_point import codes_of_layer
 from sim.chip import Chip
+from sim.learning.contrasts import whole_contrasts
 from sim.scheduled import Scheduled
 from tb.arrays import Codes
 
 
 class Reference:
-    """EP steps of a chip, sample by sample; its noise goes on from step to step."""
+    """EP steps of a chip, sample by sample; its noise goes on from step to step.
+
+    Attributes:
+        gradients: of the last step, by matrix [rows, columns], in codes of both layers.
+    """
+
+    gradients: dict[str, Codes]
 
     def __init__(self, chip: Chip, beta: float, sweeps: tuple[int, int]) -> None:
         self.chip, self.beta = chip, beta
@@ -32,6 +39,8 @@ class Reference:
             nudged = self.chip.relax(batch, target=target, beta=beta, start=dict(free), dynamics=self.nudged)
             phases.append(nudged.states)
         answer = int(self.chip.logits(free).argmax(1))
+        contrasts = whole_contrasts(self.chip, phases[1], phases[2])
+        self.gradients = {name: contrast.numpy() for name, contrast in contrasts.items()}
         return [{name: self.codes(name, states[name]) for name in self.chip.free} for states in phases], answer
 
     def codes(self, name: str, states: Tensor) -> Codes:

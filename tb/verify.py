@@ -8,12 +8,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from hw.clocks import contrast_clocks
 from hw.config import ControllerConfig
 from hw.controller import Controller
 from hw.emit import rtlil, verilog
+from hw.link import link
 from mapping import Mapping
 from tb.benches.top import Top
 from tb.runner import Simulator, Tested, run, waveform
+
+# Of the contrasts of a step that cocotb sees, at some ten thousand a second; larger ones are left to the fast loop.
+MOST_CONTRAST_CLOCKS = 150_000
 
 BLOCKS = ["tb.benches.blocks", "tb.benches.bus"]
 WHOLE = ["tb.benches.ep_step", "tb.benches.faults"]
@@ -58,7 +63,8 @@ def verify(
         ValueError: if the mapping has no controller.
     """
     build.mkdir(parents=True, exist_ok=True)
-    config = ControllerConfig.from_mapping(Mapping.load(directory))
+    mapping = Mapping.load(directory)
+    config = ControllerConfig.from_mapping(mapping)
     blocks, whole = build / "blocks.v", build / "controller.v"
     on_bench("writing Verilog")
     blocks.write_text(verilog(rtlil(Top(), "top"), "top"))
@@ -69,6 +75,7 @@ def verify(
         "HWMAP_SAMPLES": str(samples),
         "HWMAP_SWEEPS": ",".join(map(str, sweeps)),
         "HWMAP_SEED": str(seed),
+        "HWMAP_GRADIENTS": str(int(contrast_clocks(link(mapping)) <= MOST_CONTRAST_CLOCKS)),
         "HWMAP_COVERAGE": str(coverage.resolve()),
     }
     tested: dict[Simulator, list[Tested]] = {}

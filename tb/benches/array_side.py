@@ -7,9 +7,12 @@ from typing import Any
 from cocotb.triggers import RisingEdge
 
 from hw.config import ControllerConfig
+from hw.sequencer import STATES
 from tb.benches.coverage import Coverage
 from tb.streams import Port
 from tb.traffic import Traffic, packed_codes, words_of_numbers
+
+CONTRAST = STATES.index("contrast")
 
 
 class ArraySide:
@@ -27,18 +30,25 @@ class ArraySide:
         self.stuck: int | None = None
         self.coverage = Coverage()
         self.beats: dict[str, list[int]] = {"feed": [], "drive": [], "request": []}
+        self.gradients: list[int] = []
 
     async def run(self) -> None:
         """For ever."""
         dut, edge, beats = self.dut, RisingEdge(self.dut.clk), self.beats
         ports = {name: Port.of(dut, name) for name in beats}
+        gradient = Port.of(dut, "gradient")
         answers: list[int] = []
         waiting: list[tuple[int, int]] = []  # clock from which it may be offered, payload
         offered, clock = False, 0
         while True:
             await edge
             clock += 1
-            self.coverage.see(int(dut.state.value), int(dut.opcode.value))
+            state = int(dut.state.value)
+            self.coverage.see(state, int(dut.opcode.value))
+            if state == CONTRAST:  # no read runs meanwhile
+                if gradient.valid.value:
+                    self.gradients.append(gradient.bits[0])
+                continue
             for name in ("feed", "drive"):
                 if ports[name].valid.value:
                     beats[name].append(ports[name].bits[0])

@@ -22,10 +22,11 @@ from sim.chip import Chip
 from tb.arrays import Arrays
 from tb.benches.array_side import ArraySide
 from tb.benches.host_port import HostPort
+from tb.gradients import gradients_of
 from tb.host import COPIES, Host
 from tb.reference import Reference, random_samples
 from tb.streams import Port, check, start
-from tb.traffic import Traffic
+from tb.traffic import Traffic, words_of_numbers
 
 BETA = 0.25
 CHECKED = ("drive", "request", "gradient")
@@ -33,7 +34,7 @@ CHECKED = ("drive", "request", "gradient")
 
 @cocotb.test()
 async def ep_steps_equal_the_simulator(dut: Any) -> None:
-    """States after every phase, and the answer, of some samples, with read noise on."""
+    """States after every phase, the answer and gradients, of some samples, with read noise on."""
     mapping = Mapping.load(Path(os.environ["HWMAP_DIRECTORY"]))
     free, nudged = (int(number) for number in os.environ["HWMAP_SWEEPS"].split(","))
     samples, seed = int(os.environ["HWMAP_SAMPLES"]), int(os.environ["HWMAP_SEED"])
@@ -52,7 +53,8 @@ async def ep_steps_equal_the_simulator(dut: Any) -> None:
     running += [cocotb.start_soon(check(dut.clk, dut.rst, Port.of(dut, name))) for name in CHECKED]
 
     await port.carry_out(host.loading())
-    await port.carry_out(host.settings(BETA, free, nudged))
+    with_gradients = bool(int(os.environ["HWMAP_GRADIENTS"]))
+    await port.carry_out(host.settings(BETA, free, nudged, gradients=with_gradients))
     for x, label in random_samples(mapping, samples, seed):
         codes = {name: host.codes(name, value) for name, value in x.items()}
         await port.carry_out(host.sample(codes, label))
@@ -68,6 +70,12 @@ async def ep_steps_equal_the_simulator(dut: Any) -> None:
                 read = host.states_read(name, copy)
                 found = host.states_of(name, await port.read(read.address, read.count))
                 assert (found == states).all(), f"{name}, {copy}: {(found != states).sum()} states differ"
+        if with_gradients:
+            beats = words_of_numbers(arrays.gradients, len(dut.gradient__payload))
+            given = gradients_of(beats, mapping, linked, config)
+            arrays.gradients.clear()
+            for name, gradient in reference.gradients.items():
+                assert (given[name] == gradient).all(), f"{name}: {(given[name] != gradient).sum()} gradients differ"
     for task in running:
         task.cancel()
     if "HWMAP_COVERAGE" in os.environ:

@@ -49,7 +49,11 @@ def test_states_after_every_phase_are_the_simulator_s(name: str) -> None:
     assert name != "copies" or any(len(matrix.replicas) > 1 for matrix in made.matrices.values())
     loop, reference = loop_of(made), Reference(Chip(made, seed=0), BETA, SWEEPS)
     for x, label in random_samples(made, SAMPLES, seed=1):
-        assert same(loop.step(x, label, BETA, SWEEPS, gradients=False), *reference.step(x, label))
+        step = loop.step(x, label, BETA, SWEEPS)
+        assert same(step, *reference.step(x, label))
+        assert set(step.gradients) == set(reference.gradients)
+        for matrix, gradient in reference.gradients.items():
+            assert (step.gradients[matrix] == gradient).all(), matrix
 
 
 @pytest.mark.slow
