@@ -36,7 +36,7 @@ class Tables:
 
     @cached_property
     def reads(self) -> data.StructLayout:
-        """See :class:`hw.link.ReadRow`, whose fields these are."""
+        """One row for each matrix, direction and copy; filled by ``Linker.read`` of hw/link.py."""
         c = self.config
         return data.StructLayout(
             {
@@ -118,7 +118,7 @@ class Tables:
 
     @cached_property
     def layers(self) -> data.StructLayout:
-        """See :class:`hw.link.LayerRow`."""
+        """One row for each free layer; filled by ``LayerLinker.row`` of hw/link_layers.py."""
         c = self.config
         state = address(c.state_words)
         constant = address(c.constant_words)
