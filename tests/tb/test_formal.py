@@ -208,7 +208,7 @@ MUTANTS: dict[str, list[tuple[str, str, str, str, str]]] = {
                 "one direction",
             ),
             ("self.latch.eq(self.may_latch)", "self.latch.eq(1)", "codes are latched when those before were fetched"),
-            ("with m.If(repeats == 1):", "with m.If(1):", "a turn takes no less than its stages"),
+            ("with m.If(repeats <= 1):", "with m.If(1):", "a turn takes no less than its stages"),
             ("m.If(self.discharge != 0)", "m.If(0)", "a turn takes no less than its stages"),
             (
                 "m.d.sync += repeats.eq(self.average)",
