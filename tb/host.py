@@ -13,10 +13,11 @@ import numpy as np
 from torch import Tensor
 
 from hw.config import ControllerConfig
-from hw.controller import address_map, memory_rows
-from hw.image import contents, with_trains, word_bits
+from hw.controller import address_map
+from hw.image import contents, lanes_of, lanes_word, with_trains
 from hw.link import Linked
 from hw.register_map import EVENTS
+from hw.registers import WORD_BYTES
 from hw.tables import Tables
 from mapping import Mapping
 from mapping.arithmetic import SquaredErrorNudge
@@ -53,13 +54,12 @@ class Host:
     def __init__(self, mapping: Mapping, linked: Linked, config: ControllerConfig) -> None:
         self.mapping, self.linked, self.config = mapping, linked, config
         self.map, self.tables = address_map(config), Tables(config)
-        self.bits, self.rows = word_bits(self.tables), memory_rows(config)
 
     # Memories
 
     def columns(self, memory: str) -> int:
         """32-bit words that a row of a memory takes on the bus: a power of two."""
-        return 1 << (-(-self.bits[memory] // 32) - 1).bit_length()
+        return self.map.window(memory).row_bytes // WORD_BYTES
 
     def row_words(self, memory: str, value: int) -> tuple[int, ...]:
         """A row as 32-bit words, lowest first, zeros up to the width on the bus."""
@@ -85,10 +85,8 @@ class Host:
 
     def states_write(self, name: str, codes: Codes) -> Write:
         """The states of a layer."""
-        mask, bits = (1 << self.config.state_bits) - 1, self.config.state_bits
-        rows = [
-            sum((int(v) & mask) << bits * n for n, v in enumerate(word)) for word in words_of(codes, self.config.lanes)
-        ]
+        words = words_of(codes, self.config.lanes).tolist()
+        rows = [lanes_word(tuple(word), self.config.state_bits) for word in words]
         return self.rows_write("state", self.linked.places[name].first["state"], rows)
 
     def states_read(self, name: str, copy: Copy = "state") -> Read:
@@ -100,14 +98,13 @@ class Host:
 
     def states_of(self, name: str, words: list[int]) -> Codes:
         """The states in what :meth:`states_read` read, in the layer's shape."""
-        columns, bits, lanes = self.columns("state"), self.config.state_bits, self.config.lanes
+        columns, config = self.columns("state"), self.config
         codes = codes_of_layer(self.mapping, name)
         assert codes is not None
         rows = []
         for first in range(0, len(words), columns):
             row = sum(int(word) << 32 * n for n, word in enumerate(words[first : first + columns]))
-            values = [row >> bits * lane & (1 << bits) - 1 for lane in range(lanes)]
-            rows.append([v - (v >> bits - 1 << bits) if codes.low < 0 else v for v in values])
+            rows.append(lanes_of(row, config.lanes, config.state_bits, codes.low < 0))
         return image_of(np.array(rows, dtype=np.int64), self.mapping.network.layers[name].shape)
 
     # Registers

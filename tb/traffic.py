@@ -23,9 +23,6 @@ class Traffic:
     def __init__(self, arrays: Arrays, config: ControllerConfig, check: bool = True) -> None:
         self.arrays, self.config, self.check = arrays, config, check
         self.linked = arrays.linked
-        self.fed: list[Codes] = []
-        self.feeding: list[Codes] = []
-        self.open: list[Answer] = []
         self.reads = 0
         head = [address(config.crossbars), config.line_bits, config.line_bits]
         self.feed_fields = [address(config.read_rows), *[config.code_bits] * config.lanes]
@@ -35,7 +32,9 @@ class Traffic:
 
     def forget(self) -> None:
         """Drop what is under way: the arrays were put to rest."""
-        self.fed, self.feeding, self.open = [], [], []
+        self.fed: list[Codes] = []
+        self.feeding: list[Codes] = []
+        self.open: list[Answer] = []
         self.phase = -1
         self.driven = np.zeros((0, len(self.drive_fields)), np.int64)
         self.asked = np.zeros((0, len(self.request_fields)), np.int64)
