@@ -42,8 +42,8 @@ class Mutant:
 
 
 MUTANTS = (
-    Mutant("rounding without its half", "hw/fixed.py", "(kept + number)", "(kept)", "tests/hw/test_scaler.py"),
-    Mutant("the lower limit is forgotten", "hw/fixed.py", "Mux(x < low, low, ", "Mux(x < low, x, ",
+    Mutant("rounding without its half", "hw/fixed.py", "(moved + number)", "(moved)", "tests/hw/test_scaler.py"),
+    Mutant("the lower limit is forgotten", "hw/fixed.py", "Mux(below, lowest, ", "Mux(0, lowest, ",
            "tests/hw/test_scaler.py"),
     Mutant("beta has the other sign", "hw/updater.py", "self.nudges[self.sign[1]]", "self.nudges[~self.sign[1]]"),
     Mutant("the class beside the target is nudged", "hw/updater.py", "(unit == self.target)",
@@ -87,8 +87,8 @@ MUTANTS = (
     Mutant("signed states are fed as unsigned", "hw/feeder.py", "Mux(row.feed_signed, ", "Mux(0, "),
     Mutant("parts of a word in the wrong place", "hw/feeder.py", "self.write_part.eq(self.write_part + 1)]",
            "self.write_part.eq(0)]"),
-    Mutant("every lane takes the next lane's dither", "hw/dac_feeder.py", "leapt(self.number, self._lfsr, lane)",
-           "leapt(self.number, self._lfsr, lane + 1)", "tests/hw/test_dac_feeder.py"),
+    Mutant("every lane takes the next lane's dither", "hw/dac_feeder.py", "leapt(number, self._lfsr, lane)",
+           "leapt(number, self._lfsr, lane + 1)", "tests/hw/test_dac_feeder.py"),
     Mutant("codes are fetched before they are there", "hw/array_timer.py", "self.latch.eq(self.may_latch)",
            "self.latch.eq(1)"),
     Mutant("a sweep too many", "hw/sequencer.py", "counts[inner] <= 1", "counts[inner] == 0"),
