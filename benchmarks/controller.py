@@ -56,15 +56,15 @@ def digits() -> Mapping:
 def block() -> Mapping:
     """A convolutional block of 128 channels with many small crossbars: far more codes than states."""
     couplings: dict[str, Coupling] = {
-        "x_a": Conv2d((1, 4, 4), 128, 3, 1, 1),
-        "a_b": Conv2d((128, 4, 4), 128, 3, 1, 1),
-        "b_c": Conv2d((128, 4, 4), 16, 4),
+        "x_a": Conv2d((1, 6, 6), 128, 3, 1, 1),
+        "a_b": Conv2d((128, 6, 6), 128, 3, 1, 1),
+        "b_c": Conv2d((128, 6, 6), 16, 6),
         "c_output": Dense((16, 1, 1), (10,)),
     }
     for number, coupling in enumerate(couplings.values()):
         coupling.initialise(0.4, torch.Generator().manual_seed(number))
-    layers = {"x": Layer((1, 4, 4), (-1.0, 1.0)), "output": Layer((10,))}
-    for name, channels, side in (("a", 128, 4), ("b", 128, 4), ("c", 16, 1)):
+    layers = {"x": Layer((1, 6, 6), (-1.0, 1.0)), "output": Layer((10,))}
+    for name, channels, side in (("a", 128, 6), ("b", 128, 6), ("c", 16, 1)):
         layers[name] = Layer((channels, side, side), (0.0, 1.0))
     edges = [Edge(name, *name.split("_")) for name in couplings]
     network = EnergyNetwork(layers, ["x"], edges, couplings, SquaredError("output"), FixedPoint())
@@ -89,6 +89,7 @@ def busy() -> None:
         loop = FastLoop(made, Chip(made, seed=0), check=False)
         loop.times(**QUICK)
         x, label = next(random_samples(made, 1, 0))
+        loop.step(x, label, BETA, (1, 1), gradients=False)  # the first step clears the sums
         one, two = (loop.step(x, label, BETA, (sweeps, 1), gradients=False).counters for sweeps in (1, 2))
         clocks, beats = two["cycles"] - one["cycles"], two["beats"] - one["beats"]
         formula = section_clocks(linked, QUICK_TIMES)["free sweep"]

@@ -1,33 +1,39 @@
-"""How many clocks the controller takes, worked out from its tables.
+"""How many clocks the controller takes, worked out from its tables clock for clock.
 
-Of a turn three things overlap: its lines are driven, the arrays work, codes of the turn before are collected.
+Of a turn three things overlap: its lines are driven, the arrays work, codes of the turn before are asked for.
 
-    turn      max(drive beats, sense beats x average,
-                  3 + settle + average (integrate + conversions convert) + discharge)
-    round     feed of its first read + the turns of all its reads at all positions + FILL a read + ROUND
-    UPDATE    words x sources + PIPELINE; RESET, copies: words; every word of the program FETCH more
+    loaded[n]  = applied[n - 1] + 1 + drive beats
+    applied[n] = max(loaded[n], rests[n - 1]) + 1
+    latched[n] = max(applied[n] + 1 + settle + average (integrate + conversions convert), asked[n - 1])
+    rests[n]   = latched[n] + 1 + discharge
+    asked[n]   = latched[n] + sense beats x average
 
-Feeds of later reads, and the drive of a read's first turn, overlap with the reads before them. The arrays' answers are
-taken to come a clock after their requests.
+A read is fed while the one before drives, drives while the one before is sensed. The arrays' answers are taken to come
+a clock after their requests, and every stream to be taken at once.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from hw.config import ControllerConfig
 from hw.dac_feeder import DacFeeder
 from hw.link import FREE_SWEEPS, Linked
-from hw.neuron import Neuron
 from hw.nudger import SquaredErrorNudger
 from hw.scaler import Scaler
-from mapping.program import Opcode
+from hw.sequencer import LAYER_OPERATIONS
+from mapping.program import Instruction, Opcode
 
 FETCH = 2  # clocks of every word: asked for, decoded
-STARTING = 2  # of a block: told, and seen to be over
-FILL = 5  # from one read to the next: its list, its first beats
-ROUND = 24 + DacFeeder.latency  # from the first feed to the first beat, and from the last to the end of WAIT
+CLEAN = 1  # a start after a HALT: no sums to clear
+FEED_LATENCY = 2 + DacFeeder.latency  # from a row to its first code in a bank
+CHAIN_LATENCY = Scaler.latency  # of sums on their way to be codes
+DRIVE_LATENCY = 5  # from a read that is fed to its first beat
+SENSE_LATENCY = 5  # from a read's first turn to its first request
+ADD_LATENCY = 3  # from the last request to the last sum
+UPDATE_LATENCY = 13 + Scaler.latency + SquaredErrorNudger.latency  # started, its pipeline, seen to be over
 
 
 @dataclass(frozen=True)
@@ -51,19 +57,60 @@ class Times:
             config.average,
         )
 
-    def turn(self, row: dict[str, Any]) -> int:
-        """Clocks that a turn keeps the arrays."""
+    def reading(self, row: dict[str, Any]) -> int:
+        """Clocks from lines that are driven to codes that are there."""
         way = row["transposed"]
-        reading = self.integrate + row["conversions"] * max(1, self.convert[way])
-        return 3 + self.settle[way] + self.average * reading + self.discharge
+        once = self.integrate + max(1, row["conversions"]) * max(1, self.convert[way])
+        return self.settle[way] + max(1, self.average) * once
 
 
-def read_clocks(linked: Linked, row: dict[str, Any], times: Times) -> int:
-    """All turns of all positions of a read."""
-    drive, sense = (turns_of(getattr(linked, kind), row[f"{kind}_first"]) for kind in ("drive", "sense"))
-    busy = times.turn(row)
-    turns = (max(d, busy, s * times.average) for d, s in zip(drive, sense, strict=True))
-    return int(row["rows"] * row["columns"] * sum(turns))
+@dataclass
+class _Reader:
+    """When each stage of the reader is done with what it has; clocks count from the first READ's word of a round.
+
+    Attributes:
+        row_taken: the feeder took a row of the table; free: it takes the next.
+        driver_free: the lines of a read were driven, the driver takes the next.
+        rests: the arrays do. asked: the codes of the turn before were asked for.
+    """
+
+    feed_latency: int
+    times: Times
+    row_taken: int = 0
+    free: int = 0
+    driver_free: int = 0
+    rests: int = 0
+    asked: int = 0
+
+    def read(self, linked: Linked, row: dict[str, Any], given: int) -> None:
+        """A read whose READ the sequencer gives in clock ``given``."""
+        self.row_taken = max(given + 1, self.free)
+        taken = max(self.row_taken + self.feed_latency + row["feed_words"], self.driver_free)
+        self.free = taken + 1
+        drive, sense = (turns_of(getattr(linked, kind), row[f"{kind}_first"]) for kind in ("drive", "sense"))
+        reading = self.times.reading(row)
+        driven_from, sensed_from = taken + DRIVE_LATENCY, 0
+        for number in range(row["rows"] * row["columns"] * len(drive)):
+            turn = number % len(drive)
+            applied = max(driven_from + drive[turn], self.rests) + 1
+            latched = max(applied + 1 + reading, self.asked)
+            if number == 0:
+                sensed_from = max(applied, self.asked) + SENSE_LATENCY
+            self.asked = max(latched + 1, sensed_from) + sense[turn] * self.times.average - 1
+            self.rests = latched + 1 + self.times.discharge
+            driven_from = applied + 1
+        self.driver_free = driven_from
+
+
+def round_clocks(linked: Linked, rows: Sequence[dict[str, Any]], times: Times) -> int:
+    """From the first READ's word to the word behind WAIT."""
+    reader = _Reader(FEED_LATENCY + CHAIN_LATENCY * any(row["from_sums"] for row in linked.reads), times)
+    clock = 0
+    for number, row in enumerate(rows):
+        given = clock + FETCH if number == 0 else max(clock + FETCH, reader.row_taken + 1)
+        reader.read(linked, row, given)
+        clock = given + 1
+    return max(clock + FETCH, reader.asked + ADD_LATENCY, reader.rests) + 1
 
 
 def turns_of(beats: Any, first: int) -> list[int]:
@@ -81,34 +128,39 @@ def turns_of(beats: Any, first: int) -> list[int]:
 
 def section_clocks(linked: Linked, times: Times) -> dict[str, int]:
     """Clocks of the program outside its loops, and of one sweep of a free and of a nudged phase."""
-    found = {"once": 0, "free sweep": 0, "nudged sweep": 0}
+    found = {"once": CLEAN, "free sweep": 0, "nudged sweep": 0}
     where, reads = "once", []
-    pipeline = 5 + Scaler.latency + max(SquaredErrorNudger.latency, Neuron.latency)
     for word in linked.program:
-        if word.opcode == Opcode.LOOP:
+        if word.opcode == Opcode.LOOP:  # its word runs once
+            found[where] += FETCH
             where = "free sweep" if word.flags == FREE_SWEEPS else "nudged sweep"
             found[where] = 0  # phases of one kind have the same sweep
-        found[where] += FETCH
-        if word.opcode == Opcode.END:
+        elif word.opcode == Opcode.END:
+            found[where] += FETCH
             where = "once"
         elif word.opcode == Opcode.READ:
             reads.append(linked.reads[word.index])
-            found[where] += 1
         elif word.opcode == Opcode.WAIT:
-            found[where] += reads[0]["feed_words"] + sum(FILL + read_clocks(linked, row, times) for row in reads)
-            found[where] += ROUND
+            found[where] += round_clocks(linked, reads, times)
             reads = []
-        elif word.opcode in (Opcode.UPDATE, Opcode.KEEP):
-            layer = linked.layers[word.index]
-            sources = layer["sources"] if word.opcode == Opcode.UPDATE else layer["inputs"]
-            found[where] += STARTING + layer["words"] * sources + pipeline
-        elif word.opcode in (Opcode.RESET, Opcode.SNAPSHOT, Opcode.RESTORE, Opcode.CAPTURE):
-            found[where] += STARTING + 3 + linked.layers[word.index]["words"]
-        elif word.opcode == Opcode.ANSWER:
-            found[where] += STARTING + 4 + linked.layers[word.index]["units"]
-        elif word.opcode == Opcode.CLEAR:
-            found[where] += STARTING + 2 + word.number
+        else:
+            found[where] += word_clocks(linked, word)
     return found
+
+
+def word_clocks(linked: Linked, word: Instruction) -> int:
+    """A word that works on a whole layer, or at once."""
+    if word.opcode == Opcode.CLEAR:
+        return 5 + word.number
+    if word.opcode not in LAYER_OPERATIONS:
+        return FETCH
+    layer = linked.layers[word.index]
+    if word.opcode in (Opcode.UPDATE, Opcode.KEEP):
+        sources: int = layer["sources"] if word.opcode == Opcode.UPDATE else layer["inputs"]
+        return int(layer["words"]) * sources + UPDATE_LATENCY
+    if word.opcode == Opcode.ANSWER:
+        return int(layer["units"]) + 7
+    return int(layer["words"]) + (6 if word.opcode == Opcode.RESET else 7)
 
 
 def step_clocks(linked: Linked, times: Times, free_sweeps: int, nudged_sweeps: int) -> int:

@@ -22,7 +22,7 @@ class PulseSlots(Component):
     Golden models: ``mapping.arithmetic.trains.share`` and, slot by slot, ``train``. A line pulses if its share is at
     least its number. Drawn numbers come from two registers, of rows and of columns: as in :class:`DacFeeder`, lane l
     of a group takes the register times the leap matrix of l numbers, and each group leaps by all lanes. With ``fixed``
-    all lines of a side have the number of a port, and the registers hold. One group a clock, the first one three clocks
+    all lines of a side have the number of a port, and the registers hold. One group a clock, the first one six clocks
     after ``begin``.
 
     Parameters:
@@ -36,7 +36,7 @@ class PulseSlots(Component):
         o: stream of the same groups in the same order, once each slot: is_row, used, pulses and negative (of the code;
             both 0 in unused lanes), place (in the order) and last (of the slot).
         row_rule, column_rule: multiplier and shift of the scaling to shares; fixed, top: shares saturate to ``top`` if
-            trains are fixed, else to 2^width - 1. All read when a group is taken.
+            trains are fixed, else to 2^width - 1. All read in the clock after a group is taken.
         row_fixed, column_fixed: with ``fixed``, the numbers; held during a slot.
         clear: forget all groups and what is under way; in the next clock new ones are taken.
         complete: all groups are kept, slots may begin. begin: strobe, give out a slot.
@@ -91,12 +91,13 @@ class PulseSlots(Component):
         written = Signal(range(self._groups + 1))
         self._keep(m, write, written)
 
-        asking, fetched, go = Signal(), Signal(), Signal()
-        asked, place = Signal.like(self.o.p.place), Signal.like(self.o.p.place)
-        row_met, column_met = Signal(), Signal()
-        pulses = Signal(self._lanes)
+        # A group is asked for, fetched, kept, has its numbers, is compared; o holds which of its lines pulse.
+        asking, fetched, kept, drawn, compared, go = (Signal() for _ in range(6))
+        asked, at_fetched, at_kept, at_drawn, at_compared = (Signal.like(self.o.p.place) for _ in range(5))
+        of_kept, of_drawn, of_compared = Signal(word), Signal(word), Signal(word)
+        numbers = [Signal(self._share.output, name=f"number_{lane}") for lane in range(self._lanes)]
+        pulses, row_met, column_met = Signal(self._lanes), Signal(), Signal()
         m.d.comb += [
-            *(pulses[n].eq(self._pulses(read.data.is_row, read.data.shares[n], n)) for n in range(self._lanes)),
             go.eq(~self.o.valid | self.o.ready),
             read.addr.eq(asked),
             read.en.eq(go),
@@ -104,67 +105,84 @@ class PulseSlots(Component):
             self.met.eq(row_met & column_met),
         ]
         with m.If(go):
-            m.d.sync += [fetched.eq(asking), place.eq(asked), self.o.valid.eq(fetched)]
+            m.d.sync += [
+                fetched.eq(asking),
+                kept.eq(fetched),
+                drawn.eq(kept),
+                compared.eq(drawn),
+                self.o.valid.eq(compared),
+            ]
+            m.d.sync += [at_fetched.eq(asked), at_kept.eq(at_fetched), at_drawn.eq(at_kept), at_compared.eq(at_drawn)]
+            m.d.sync += [of_kept.eq(read.data), of_drawn.eq(of_kept), of_compared.eq(of_drawn)]
+            m.d.sync += pulses.eq(Cat(of_drawn.shares[lane] >= number for lane, number in enumerate(numbers)))
+            m.d.sync += [number.eq(self._number(of_kept.is_row, lane)) for lane, number in enumerate(numbers)]
             with m.If(asking):
                 m.d.sync += [asked.eq(asked + 1), asking.eq(asked + 1 != written)]
-            with m.If(fetched):
+            with m.If(compared):
                 m.d.sync += [
-                    self.o.p.is_row.eq(read.data.is_row),
-                    self.o.p.used.eq(read.data.used),
-                    self.o.p.negative.eq(read.data.negative),
+                    self.o.p.is_row.eq(of_compared.is_row),
+                    self.o.p.used.eq(of_compared.used),
+                    self.o.p.negative.eq(of_compared.negative),
                     self.o.p.pulses.eq(pulses),
-                    self.o.p.place.eq(place),
-                    self.o.p.last.eq(place + 1 == written),
-                    row_met.eq(row_met | read.data.is_row & pulses.any()),
-                    column_met.eq(column_met | ~read.data.is_row & pulses.any()),
+                    self.o.p.place.eq(at_compared),
+                    self.o.p.last.eq(at_compared + 1 == written),
+                    row_met.eq(row_met | of_compared.is_row & pulses.any()),
+                    column_met.eq(column_met | ~of_compared.is_row & pulses.any()),
                 ]
         with m.If(self.begin):
             m.d.sync += [asking.eq(1), asked.eq(0), row_met.eq(0), column_met.eq(0)]
         with m.If(self.clear):
-            m.d.sync += [asking.eq(0), fetched.eq(0), self.o.valid.eq(0)]
+            m.d.sync += [asking.eq(0), fetched.eq(0), kept.eq(0), drawn.eq(0), compared.eq(0), self.o.valid.eq(0)]
 
         for number, seed, lfsr, mine in (
-            (self.row_number, self.row_seed, self._rows, read.data.is_row),
-            (self.column_number, self.column_seed, self._columns, ~read.data.is_row),
+            (self.row_number, self.row_seed, self._rows, of_kept.is_row),
+            (self.column_number, self.column_seed, self._columns, ~of_kept.is_row),
         ):
             with m.If(self.load):
                 m.d.sync += number.eq(seed)
-            with m.Elif(go & fetched & mine & ~self.fixed):
+            with m.Elif(go & kept & mine & ~self.fixed):
                 m.d.sync += number.eq(leapt(number, lfsr, self._lanes))
         return m
 
-    def _pulses(self, is_row: Value, share: Value, lane: int) -> Value:
-        """Whether a lane's line pulses."""
+    def _number(self, is_row: Value, lane: int) -> Value:
+        """What a lane's share is compared with."""
         drawn = Mux(is_row, leapt(self.row_number, self._rows, lane), leapt(self.column_number, self._columns, lane))
-        fixed = Mux(is_row, self.row_fixed, self.column_fixed)
-        return share >= Mux(self.fixed, fixed, drawn)
+        return Mux(self.fixed, Mux(is_row, self.row_fixed, self.column_fixed), drawn)
 
     def _keep(self, m: Module, write: WritePort, written: Signal) -> None:
         """Groups of codes become shares, and words of the memory; what a scaling does not need goes beside it."""
-        magnitudes = [abs(self.i.p.codes[lane]) for lane in range(self._lanes)]
+        # First the magnitudes, by themselves: negated and multiplied in one clock would be slow.
+        beside = data.StructLayout({"is_row": 1, "last": 1, "used": self._lanes, "negative": self._lanes})
+        stages = [Signal(beside, name=f"beside_{clock}") for clock in range(DacFeeder.latency + 1)]
+        magnitudes = [Signal.like(abs(code), name=f"magnitude_{lane}") for lane, code in enumerate(self.i.p.codes)]
         scaler = DacFeeder(magnitudes[0].shape(), self._share, self._lanes)
         m.submodules.scaler = ResetInserter(self.clear)(scaler)
-        beside = data.StructLayout({"is_row": 1, "last": 1, "negative": self._lanes})
-        stages = [Signal(beside, name=f"beside_{clock}") for clock in range(DacFeeder.latency + 1)]
+        taking, given = Signal(), Signal()
         taken, ended = Signal(range(self._groups + 1)), Signal()
-        negative = Cat(self.i.p.codes[lane] < 0 for lane in range(self._lanes))
+        negative = Cat(code < 0 for code in self.i.p.codes)
         m.d.sync += [later.eq(earlier) for earlier, later in pairwise(stages)]
+        m.d.sync += [
+            given.eq(taking),
+            *(magnitude.eq(abs(code)) for magnitude, code in zip(magnitudes, self.i.p.codes, strict=True)),
+            stages[0].is_row.eq(self.i.p.is_row),
+            stages[0].last.eq(self.i.p.last),
+            stages[0].used.eq(self.i.p.used),
+            stages[0].negative.eq(negative & self.i.p.used),
+        ]
         m.d.comb += [
             self.i.ready.eq(~ended & (taken != self._groups) & ~self.clear),
-            scaler.i.valid.eq(self.i.valid & self.i.ready),
-            scaler.i.p.used.eq(self.i.p.used),
+            taking.eq(self.i.valid & self.i.ready),
+            scaler.i.valid.eq(given),
+            scaler.i.p.used.eq(stages[0].used),
             *(scaler.i.p.codes[lane].eq(magnitude) for lane, magnitude in enumerate(magnitudes)),
             *(
                 getattr(scaler.rule, name).eq(
-                    Mux(self.i.p.is_row, getattr(self.row_rule, name), getattr(self.column_rule, name))
+                    Mux(stages[0].is_row, getattr(self.row_rule, name), getattr(self.column_rule, name))
                 )
                 for name in ("multiplier", "shift")
             ),
             scaler.rule.high.eq(Mux(self.fixed, self.top, self._rows.period)),
             scaler.o.ready.eq(1),
-            stages[0].is_row.eq(self.i.p.is_row),
-            stages[0].last.eq(self.i.p.last),
-            stages[0].negative.eq(negative & self.i.p.used),
             write.addr.eq(written),
             write.en.eq(scaler.o.valid),
             write.data.is_row.eq(stages[-1].is_row),
@@ -172,9 +190,9 @@ class PulseSlots(Component):
             write.data.negative.eq(stages[-1].negative),
             write.data.shares.eq(scaler.o.p.codes),
         ]
-        with m.If(self.i.valid & self.i.ready):
+        with m.If(taking):
             m.d.sync += [taken.eq(taken + 1), ended.eq(self.i.p.last)]
         with m.If(scaler.o.valid):
             m.d.sync += [written.eq(written + 1), self.complete.eq(stages[-1].last)]
         with m.If(self.clear):
-            m.d.sync += [taken.eq(0), ended.eq(0), written.eq(0), self.complete.eq(0)]
+            m.d.sync += [given.eq(0), taken.eq(0), ended.eq(0), written.eq(0), self.complete.eq(0)]

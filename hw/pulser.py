@@ -24,7 +24,7 @@ class Pulser(Component):
     all lines are taken once. A slot gives the lines out group by group, each with those that pulse, and waits until all
     are taken; then ``pulsing`` is 1 for pulse_clocks clocks, and 0 for gap_clocks. A slot in which no device is met
     takes neither. With g groups and a sink that is always ready, a train of s slots, m of which meet a device, takes
-    9 + s (g + 2) + m (pulse_clocks + gap_clocks) clocks from the last group to ``done``.
+    10 + s (g + 5) + m (pulse_clocks + gap_clocks) clocks from the last group to ``done``.
 
     The registers of drawn numbers go on from train to train, and after an abort from wherever they are: load them
     before a train that must be known.
@@ -40,7 +40,7 @@ class Pulser(Component):
             the last group of all. No more groups are taken than ``lines`` of both sides have.
         o: stream of the same groups, once each slot: is_row, used, pulses and negative (of the code; both 0 in unused
             lanes), place (in the order) and last (of the slot).
-        row_rule, column_rule: multiplier and shift of the scaling to shares; read when a group is taken.
+        row_rule, column_rule: multiplier and shift of the scaling to shares; read in the clock after a group is taken.
         slots: of a train; if it is fixed at most 2^width - 1. fixed: all lines of a side have one number. stride: of
             fixed columns' numbers, 1 .. slots. All three are held from the first group to ``done``.
         pulse_clocks, gap_clocks: held during a train; a pulse of 0 clocks takes one.

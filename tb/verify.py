@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ from hw.clocks import contrast_clocks
 from hw.config import ControllerConfig
 from hw.controller import Controller
 from hw.emit import rtlil, verilog
+from hw.files import NAME, RTLIL_FILE, VERILOG_FILE
 from hw.link import link
 from mapping import Mapping
 from tb.benches.top import Top
@@ -43,6 +46,7 @@ def verify(
     directory: Path,
     simulators: Sequence[Simulator],
     build: Path,
+    rtl: Path,
     *,
     samples: int,
     sweeps: tuple[int, int],
@@ -50,13 +54,14 @@ def verify(
     waves: bool = False,
     on_bench: Callable[[str], Any] = print,
 ) -> Verified:
-    """Build and run every bench on every simulator.
+    """Build and run every bench on every simulator, simulators side by side.
 
     Args:
         directory: of the compiled model.
         build: folder for Verilog and simulations; what has not changed is not built again.
+        rtl: where ``hwmap rtl`` writes. Verilog made of the same RTLIL as now is taken from there as it is.
         samples, sweeps: EP steps, and sweeps of their free and nudged phases.
-        on_bench: called with what runs next.
+        on_bench: called with what runs next, and with how it went.
 
     Raises:
         InputError: if a simulator cannot be used or cannot build the circuit.
@@ -65,26 +70,56 @@ def verify(
     build.mkdir(parents=True, exist_ok=True)
     mapping = Mapping.load(directory)
     config = ControllerConfig.from_mapping(mapping)
-    blocks, whole = build / "blocks.v", build / "controller.v"
+    blocks, whole = build / "blocks.v", build / VERILOG_FILE
     on_bench("writing Verilog")
     blocks.write_text(verilog(rtlil(Top(), "top"), "top"))
-    whole.write_text(verilog(rtlil(Controller(config), "controller"), "controller"))
-    coverage = build / "coverage.json"
+    whole.write_text(written(rtl, rtlil(Controller(config), NAME)))
     settings = {
         "HWMAP_DIRECTORY": str(directory.resolve()),
         "HWMAP_SAMPLES": str(samples),
         "HWMAP_SWEEPS": ",".join(map(str, sweeps)),
         "HWMAP_SEED": str(seed),
         "HWMAP_GRADIENTS": str(int(contrast_clocks(link(mapping)) <= MOST_CONTRAST_CLOCKS)),
-        "HWMAP_COVERAGE": str(coverage.resolve()),
     }
+    on_bench(
+        f"{', '.join(simulators)}: single blocks, the bus, {samples} EP steps of {sweeps[0]} + {sweeps[1]} sweeps, "
+        "aborts and faults of ADCs"
+    )
     tested: dict[Simulator, list[Tested]] = {}
-    recorded = None
-    for simulator in simulators:
-        on_bench(f"{simulator}: single blocks and the bus")
-        tested[simulator] = run(blocks, "top", BLOCKS, simulator, build / f"blocks-{simulator}")
-        on_bench(f"{simulator}: {samples} EP steps of {sweeps[0]} + {sweeps[1]} sweeps, aborts and faults of ADCs")
-        folder = build / f"controller-{simulator}"
-        tested[simulator] += run(whole, "controller", WHOLE, simulator, folder, settings=settings, waves=waves)
-        recorded = waveform(simulator, "controller", folder) if waves else None
-    return Verified(tested, json.loads(coverage.read_text()) if coverage.is_file() else {}, recorded)
+    with ProcessPoolExecutor(len(simulators), get_context("spawn")) as pool:
+        jobs = {pool.submit(simulated, one, blocks, whole, build, settings, waves): one for one in simulators}
+        for job in as_completed(jobs):
+            simulator, found = jobs[job], job.result()
+            tested[simulator] = found
+            on_bench(f"{simulator}: {sum(one.passed for one in found)} of {len(found)} tests passed")
+    last = simulators[-1]
+    seen = coverage_of(build, last)
+    return Verified(
+        {one: tested[one] for one in simulators},
+        json.loads(seen.read_text()) if seen.is_file() else {},
+        waveform(last, NAME, build / f"{NAME}-{last}") if waves else None,
+    )
+
+
+def written(rtl: Path, text: str) -> str:
+    """Verilog of the controller: what ``hwmap rtl`` wrote, if it wrote this RTLIL."""
+    files = rtl / RTLIL_FILE, rtl / VERILOG_FILE
+    if all(path.is_file() for path in files) and files[0].read_text("utf-8") == text:
+        return files[1].read_text("utf-8")
+    return verilog(text, NAME)
+
+
+def simulated(
+    simulator: Simulator, blocks: Path, whole: Path, build: Path, settings: dict[str, str], waves: bool
+) -> list[Tested]:
+    """All benches on one simulator."""
+    seen = coverage_of(build, simulator)
+    seen.unlink(missing_ok=True)
+    settings = settings | {"HWMAP_COVERAGE": str(seen.resolve())}
+    found = run(blocks, "top", BLOCKS, simulator, build / f"blocks-{simulator}")
+    return found + run(whole, NAME, WHOLE, simulator, build / f"{NAME}-{simulator}", settings=settings, waves=waves)
+
+
+def coverage_of(build: Path, simulator: Simulator) -> Path:
+    """Where the EP steps leave what they met."""
+    return build / f"coverage-{simulator}.json"

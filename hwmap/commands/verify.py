@@ -10,6 +10,7 @@ from typing import Any
 from rich.table import Table
 
 from eqprop.errors import InputError
+from hwmap.commands.rtl import FOLDER
 from hwmap.console import print_result, say, stdout, table
 from hwmap.user_values import values_from
 from mapping import Mapping
@@ -47,6 +48,7 @@ def run(
             directory,
             usable,
             directory / "verify",
+            directory / FOLDER,
             samples=samples,
             sweeps=sweeps,
             seed=seed,

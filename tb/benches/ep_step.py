@@ -29,6 +29,8 @@ from tb.streams import Port, check, start
 from tb.traffic import Traffic, words_of_numbers
 
 BETA = 0.25
+# Every stage of a turn is there, none lasts longer than it must for that.
+TIMES = {"settle": 2, "transposed_settle": 1, "integrate": 1, "convert": 1, "transposed_convert": 1, "discharge": 1}
 CHECKED = ("drive", "request", "gradient")
 
 
@@ -55,6 +57,7 @@ async def ep_steps_equal_the_simulator(dut: Any) -> None:
     await port.carry_out(host.loading())
     with_gradients = bool(int(os.environ["HWMAP_GRADIENTS"]))
     await port.carry_out(host.settings(BETA, free, nudged, gradients=with_gradients))
+    await port.carry_out(host.register(f"time_{name}", clocks) for name, clocks in TIMES.items())
     for x, label in random_samples(mapping, samples, seed):
         codes = {name: host.codes(name, value) for name, value in x.items()}
         await port.carry_out(host.sample(codes, label))

@@ -18,6 +18,7 @@ from amaranth import signed
 from eqprop.errors import InputError
 from hw import DacFeeder, Rule, RulePort, Scaler
 from hw.emit import ports, rtlil, verilog, yosys
+from hw.host_memory import HostMemory
 from mapping.arithmetic import Scaling
 from mapping.dither import Lfsr
 
@@ -49,6 +50,12 @@ def test_no_block_waits_for_inputs_to_change(emitted: tuple[str, str]) -> None:
     assert "always @(posedge clk)" in emitted[1]
     assert "always @*" not in emitted[1]
     assert "always_comb" not in emitted[1]
+
+
+def test_one_process_has_all_registers() -> None:
+    text = verilog(rtlil(HostMemory(4, 3), "memory"), "memory")
+    assert text.count("always") == 1
+    assert text.count("initial") > 0
 
 
 def test_verilator_minds_nothing_but_what_is_waived_by_name(emitted: tuple[str, str], tmp_path: Path) -> None:

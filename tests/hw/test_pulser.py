@@ -244,7 +244,7 @@ def test_pulses_and_gaps_last_as_long_as_stated_and_come_only_where_devices_are_
     rows: Trains = DrawnTrains(SCALINGS[0], ROWS, lanes)
     columns: Trains = DrawnTrains(SCALINGS[1], COLUMNS, lanes)
     pulser = Pulser(signed(9), lanes, lines=8, rows=ROWS, columns=COLUMNS)
-    slot_clocks = len(groups(x, y, lanes)) + 2
+    slot_clocks = len(groups(x, y, lanes)) + 5
 
     async def bench(ctx: Any) -> None:
         nonlocal rows, columns
@@ -258,10 +258,10 @@ def test_pulses_and_gaps_last_as_long_as_stated_and_come_only_where_devices_are_
             assert 0 < sum(met) < slots
             counted += sum(met)
             assert ctx.get(pulser.pulses) == counted
-            first, end, on = seen.last_group + 2 + DacFeeder.latency, seen.done[0], max(1, pulse)
+            first, end, on = seen.last_group + 3 + DacFeeder.latency, seen.done[0], max(1, pulse)
             wanted = "".join("0" * slot_clocks + ("1" * on + "0" * gap if here else "") for here in met)
             assert seen.pulsing[first:end] == wanted
-            assert end - seen.last_group == 2 + DacFeeder.latency + slots * slot_clocks + sum(met) * (on + gap)
+            assert end - seen.last_group == 3 + DacFeeder.latency + slots * slot_clocks + sum(met) * (on + gap)
             assert "1" not in seen.pulsing[:first] + seen.pulsing[end:]
 
     run(bench, pulser)

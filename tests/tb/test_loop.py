@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from hw.clocks import Times, step_clocks
 from hw.link import link
 from hw.register_map import EVENTS
 from mapping import Mapping
@@ -75,6 +76,23 @@ def test_registers_change_what_they_say() -> None:
     slower = other.step(x, label, BETA, SWEEPS, gradients=False)
     assert slower.counters["cycles"] > step.counters["cycles"]
     assert same(slower, step.phases, step.answer)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["resnet", "bilinear", "copies", "averaged"])
+def test_steps_take_the_clocks_that_the_formula_says(name: str) -> None:
+    made = CASES[name]()
+    loop = FastLoop(made, Chip(made, seed=0), check=False)
+    x, label = next(random_samples(made, 1, seed=1))
+    loop.step(x, label, BETA, (1, 1), gradients=False)  # the first step clears the sums
+    times = Times.of(loop.config)
+    for settle, integrate, convert, discharge in (((0, 0), 0, (1, 1), 0), ((9, 2), 3, (5, 1), 4)):
+        times = dataclasses.replace(times, settle=settle, integrate=integrate, convert=convert, discharge=discharge)
+        loop.times(settle=settle[0], transposed_settle=settle[1], integrate=integrate, discharge=discharge)
+        loop.times(convert=convert[0], transposed_convert=convert[1])
+        for sweeps in ((1, 1), (3, 2)):
+            step = loop.step(x, label, BETA, sweeps, gradients=False)
+            assert step.counters["cycles"] == step_clocks(loop.linked, times, *sweeps)
 
 
 def read_counts(loop: FastLoop) -> list[int]:
