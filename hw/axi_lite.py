@@ -11,8 +11,8 @@ OKAY, SLVERR = 0, 2
 class AxiLite(Component):
     """A subordinate with 32-bit data. Reads and writes take turns; of each there is one at a time.
 
-    A transaction taken in clock n is carried out in it and answered in clock n + 2; one of the other kind may follow in
-    n + 2, one of its own in n + 3. A write is taken when both its address and its data are there.
+    A transaction taken in clock n is carried out in n + 1 and answered in n + 4; one of the other kind may follow in
+    n + 4, one of its own in n + 5. A write is taken when both its address and its data are there.
 
     A write with all four strobes changes a word; one with none does nothing; any other answers SLVERR and changes
     nothing, and so does an address that ``error`` says nobody has. PROT is ignored.
@@ -20,7 +20,7 @@ class AxiLite(Component):
     Members:
         bus_*: AMBA AXI4-Lite (ARM IHI 0022), without the optional signals.
         address, read, write, write_data: of one clock.
-        read_data, error: answers, in the clock after.
+        read_data, error: answers, two clocks later.
     """
 
     def __init__(self, address_bits: int) -> None:
@@ -40,36 +40,43 @@ class AxiLite(Component):
         m = Module()
         writes, reads = Signal(), Signal()
         whole, partial = Signal(), Signal()
-        answers_write, answers_read = Signal(), Signal()
+        # One clock after the other: on the simple bus, looked up, answered.
+        carries_write, finds_write, answers_write = Signal(), Signal(), Signal()
+        carries_read, finds_read, answers_read = Signal(), Signal(), Signal()
+        free = ~(carries_write | finds_write | answers_write | carries_read | finds_read | answers_read)
         m.d.comb += [
             # Both address and data of a write are there, and no answer waits to be taken.
-            writes.eq(self.bus_awvalid & self.bus_wvalid & ~self.bus_bvalid & ~answers_write & ~answers_read),
-            reads.eq(self.bus_arvalid & ~self.bus_rvalid & ~answers_read & ~answers_write),
+            writes.eq(self.bus_awvalid & self.bus_wvalid & ~self.bus_bvalid & free),
+            reads.eq(self.bus_arvalid & ~self.bus_rvalid & free),
             whole.eq(self.bus_wstrb.all()),
+        ]
+        m.d.sync += [
+            self.read.eq(0),
+            self.write.eq(0),
+            self.write_data.eq(self.bus_wdata),
+            carries_write.eq(0),
+            finds_write.eq(carries_write),
+            answers_write.eq(finds_write),
+            carries_read.eq(0),
+            finds_read.eq(carries_read),
+            answers_read.eq(finds_read),
         ]
         # A read goes first; the next one has to wait long enough for a write to follow.
         with m.If(reads):
-            m.d.comb += [self.bus_arready.eq(1), self.address.eq(self.bus_araddr), self.read.eq(1)]
-            m.d.sync += answers_read.eq(1)
+            m.d.comb += self.bus_arready.eq(1)
+            m.d.sync += [self.address.eq(self.bus_araddr), self.read.eq(1), carries_read.eq(1)]
         with m.Elif(writes):
-            m.d.comb += [
-                self.bus_awready.eq(1),
-                self.bus_wready.eq(1),
-                self.address.eq(self.bus_awaddr),
-                self.write.eq(whole),
-            ]
-            m.d.sync += [answers_write.eq(1), partial.eq(self.bus_wstrb.any() & ~whole)]
-        m.d.comb += self.write_data.eq(self.bus_wdata)
+            m.d.comb += [self.bus_awready.eq(1), self.bus_wready.eq(1)]
+            m.d.sync += [self.address.eq(self.bus_awaddr), self.write.eq(whole), carries_write.eq(1)]
+            m.d.sync += partial.eq(self.bus_wstrb.any() & ~whole)
 
         with m.If(answers_write):
             m.d.sync += [
-                answers_write.eq(0),
                 self.bus_bvalid.eq(1),
                 self.bus_bresp.eq(Mux(partial | self.error, SLVERR, OKAY)),
             ]
         with m.If(answers_read):
             m.d.sync += [
-                answers_read.eq(0),
                 self.bus_rvalid.eq(1),
                 self.bus_rdata.eq(self.read_data),
                 self.bus_rresp.eq(Mux(self.error, SLVERR, OKAY)),

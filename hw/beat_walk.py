@@ -13,7 +13,8 @@ from hw.walk import Walk
 class BeatWalk(Component):
     """Runs a list of beats once at every position of a region.
 
-    Two stages: the list's row; its place in the image, and the tile. A beat a clock, without pauses between positions.
+    Stages: the list's row is asked for, there, taken; its place in the image, while the tile is asked for; the tile. A
+    beat a clock, without pauses between positions.
 
     Parameters:
         tables: layouts.
@@ -61,18 +62,18 @@ class BeatWalk(Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        row, beat = self.row, self.list_data
+        row, beat = self.row, Signal(self.list_data.shape())
         side = getattr(row, self._side)
         first, count = getattr(row, f"{self._side}_first"), getattr(row, f"{self._side}_count")
         m.submodules.walk = walk = Walk(side.shape(), len(row.rows))
-        fetching, fetched, placed, go = Signal(), Signal(), Signal(), Signal()
+        fetching, fetched, taken, placed, given, go = (Signal() for _ in range(6))
         number = Signal.like(count)
-        held = Signal(self.o.payload.shape())
+        held, shown, tile = (Signal(shape) for shape in (*[self.o.payload.shape()] * 2, self.tile_data.shape()))
         # Lines of rows are sensed by a transposed read and driven by a forward one.
         of_rows = row.transposed if self._side == "sense" else ~row.transposed
 
         m.d.comb += [
-            go.eq(~placed | self.o.ready),
+            go.eq(~given | self.o.ready),
             walk.walk.eq(side),
             walk.rows.eq(row.rows),
             walk.columns.eq(row.columns),
@@ -85,13 +86,14 @@ class BeatWalk(Component):
         finished, advance, inside = Signal(), Signal(), Signal()
         down, across = walk.top + beat.down, walk.left + beat.across
         m.d.comb += [
-            advance.eq(go & fetched & beat.last),
+            advance.eq(go & taken & beat.last),
             walk.advance.eq(advance),
             finished.eq(beat.last & walk.is_last),
             inside.eq((down >= 0) & (down < side.height) & (across >= 0) & (across < side.width)),
         ]
         with m.If(go):
-            m.d.sync += [fetched.eq(fetching), placed.eq(fetched)]
+            m.d.sync += [fetched.eq(fetching), taken.eq(fetched), placed.eq(taken), given.eq(placed)]
+            m.d.sync += [beat.eq(self.list_data), shown.eq(held), tile.eq(self.tile_data)]
             with m.If(fetching):
                 m.d.sync += number.eq(number + 1)
                 with m.If(number + 1 == count):
@@ -105,19 +107,19 @@ class BeatWalk(Component):
                 held.turn_last.eq(beat.turn_last),
                 held.finished.eq(finished),
             ]
-            with m.If(fetched & finished):  # what is being fetched belongs to no position any more
-                m.d.sync += [fetching.eq(0), fetched.eq(0)]
+            with m.If(taken & finished):  # what is being fetched belongs to no position any more
+                m.d.sync += [fetching.eq(0), fetched.eq(0), taken.eq(0)]
         with m.If(self.begin):
-            m.d.sync += [fetching.eq(1), fetched.eq(0), placed.eq(0), number.eq(0)]
+            m.d.sync += [fetching.eq(1), number.eq(0)]
+            m.d.sync += [each.eq(0) for each in (fetched, taken, placed, given)]
 
-        tile = self.tile_data
         m.d.comb += [
-            self.o.valid.eq(placed),
-            self.o.payload.eq(held),
+            self.o.valid.eq(given),
+            self.o.payload.eq(shown),
             self.o.p.crossbar.eq(tile.crossbar),
         ]
         with m.If(of_rows):
-            m.d.comb += self.o.p.line.eq(tile.row + held.line)
+            m.d.comb += self.o.p.line.eq(tile.row + shown.line)
         with m.Else():
-            m.d.comb += self.o.p.line.eq(tile.column + held.line)
+            m.d.comb += self.o.p.line.eq(tile.column + shown.line)
         return m

@@ -26,14 +26,14 @@ from hw.scaler import Scaler
 from hw.sequencer import LAYER_OPERATIONS
 from mapping.program import Instruction, Opcode
 
-FETCH = 2  # clocks of every word: asked for, decoded
+FETCH = 3  # clocks of every word: asked for, taken, decoded
 CLEAN = 1  # a start after a HALT: no sums to clear
-FEED_LATENCY = 2 + DacFeeder.latency  # from a row to its first code in a bank
+FEED_LATENCY = 3 + DacFeeder.latency  # from a row to its first code in a bank
 CHAIN_LATENCY = Scaler.latency  # of sums on their way to be codes
-DRIVE_LATENCY = 5  # from a read that is fed to its first beat
-SENSE_LATENCY = 5  # from a read's first turn to its first request
-ADD_LATENCY = 3  # from the last request to the last sum
-UPDATE_LATENCY = 13 + Scaler.latency + SquaredErrorNudger.latency  # started, its pipeline, seen to be over
+DRIVE_LATENCY = 8  # from a read that is fed to its first beat
+SENSE_LATENCY = 7  # from a read's first turn to its first request
+ADD_LATENCY = 4  # from the last request to the last sum
+UPDATE_LATENCY = FETCH + 14 + Scaler.latency + SquaredErrorNudger.latency  # started, its pipeline, seen to be over
 
 
 @dataclass(frozen=True)
@@ -151,7 +151,7 @@ def section_clocks(linked: Linked, times: Times) -> dict[str, int]:
 def word_clocks(linked: Linked, word: Instruction) -> int:
     """A word that works on a whole layer, or at once."""
     if word.opcode == Opcode.CLEAR:
-        return 5 + word.number
+        return FETCH + 3 + word.number
     if word.opcode not in LAYER_OPERATIONS:
         return FETCH
     layer = linked.layers[word.index]
@@ -159,8 +159,8 @@ def word_clocks(linked: Linked, word: Instruction) -> int:
         sources: int = layer["sources"] if word.opcode == Opcode.UPDATE else layer["inputs"]
         return int(layer["words"]) * sources + UPDATE_LATENCY
     if word.opcode == Opcode.ANSWER:
-        return int(layer["units"]) + 7
-    return int(layer["words"]) + (6 if word.opcode == Opcode.RESET else 7)
+        return int(layer["units"]) + FETCH + 6
+    return int(layer["words"]) + FETCH + (4 if word.opcode == Opcode.RESET else 6)
 
 
 def step_clocks(linked: Linked, times: Times, free_sweeps: int, nudged_sweeps: int) -> int:

@@ -18,8 +18,8 @@ class Collector(Component):
     """Asks for the codes of a turn, beat by beat, and adds what comes to the sums: sum <- sum + code.
 
     Codes come in the order they were asked for. A code outside the converter's symmetric range counts as its end. With
-    averaging each beat is asked for ``average`` times, and all its codes are added. One beat a clock; two clocks from a
-    code to its sum, a sum that is needed again in the next clock is handed on.
+    averaging each beat is asked for ``average`` times, and all its codes are added. One beat a clock; three clocks from
+    a code to its sum, a sum that is needed again in the next two is handed on.
 
     Members:
         i: stream of reads.
@@ -72,7 +72,7 @@ class Collector(Component):
         c, lanes = self._config, self._config.lanes
         m.submodules.walk = walk = self._walk
         row, running, begin, turn = Signal(self.i.payload.shape()), Signal(), Signal(), Signal()
-        repeat, asked, over = Signal(CLOCK_BITS), Signal(), Signal()
+        left, is_last, asked, over = Signal(CLOCK_BITS), Signal(), Signal(), Signal()
         where = data.StructLayout({"address": address(c.sum_words), "used": lanes, "transposed": 1})
         m.submodules.waiting = waiting = SyncFIFO(width=where.size, depth=OUTSTANDING)
         place, head = Signal(where), Signal(where)
@@ -92,15 +92,18 @@ class Collector(Component):
             self.o.p.stride.eq(walk.o.p.stride),
             self.o.p.mask.eq(walk.o.p.mask),
             asked.eq(self.o.valid & self.o.ready),
-            walk.o.ready.eq(asked & (repeat + 1 >= self.average)),
+            walk.o.ready.eq(asked & is_last),
             over.eq(walk.o.ready & walk.o.p.turn_last),
             self.may_latch.eq(~turn | over),
         ]
         m.d.sync += begin.eq(self.i.valid & self.i.ready)
         with m.If(self.i.valid & self.i.ready):
             m.d.sync += [row.eq(self.i.payload), running.eq(1)]
-        with m.If(asked):
-            m.d.sync += repeat.eq(Mux(walk.o.ready, 0, repeat + 1))
+        # Of a beat's conversions those that are left; a clock ahead it is known whether this is the last.
+        with m.If(begin | walk.o.ready):
+            m.d.sync += [left.eq(self.average), is_last.eq(self.average <= 1)]
+        with m.Elif(asked):
+            m.d.sync += [left.eq(left - 1), is_last.eq(left == 2)]
         with m.If(over):
             m.d.sync += turn.eq(0)
             with m.If(walk.o.p.finished):
@@ -126,30 +129,43 @@ class Collector(Component):
         with m.Elif(~self.late):
             m.d.sync += patience.eq(patience + 1)
 
-        # Adding
-        adding, answer = Signal(), Signal(where)
-        taken = Signal(self.codes.payload.shape())
-        m.d.comb += self.sum_address.eq(head.address)
-        m.d.sync += adding.eq(self.codes.valid & self.codes.ready)
-        with m.If(self.codes.valid & self.codes.ready):
-            m.d.sync += [answer.eq(head), taken.eq(self.codes.payload)]
-        written, last = Signal(), Signal.like(self.write_address)
-        handed = Signal(self._sums)
-        m.d.sync += [written.eq(self.write), last.eq(self.write_address), handed.eq(self.write_data)]
-        high = Mux(answer.transposed, (1 << c.transposed_adc_bits - 1) - 1, (1 << c.adc_bits - 1) - 1)
+        # Adding: codes were taken, their sums are there; codes and sums are kept; added.
+        taking, there, adding = Signal(), Signal(), Signal()
+        place_there, answer = Signal(where), Signal(where)
+        taken, before = Signal(self.codes.payload.shape()), Signal(self._sums)
+        m.d.comb += [self.sum_address.eq(head.address), taking.eq(self.codes.valid & self.codes.ready)]
+        m.d.sync += [there.eq(taking), adding.eq(there), answer.eq(place_there), before.eq(self.sum_data)]
+        with m.If(taking):
+            m.d.sync += [place_there.eq(head), taken.eq(self.codes.payload)]
+        # Sums of the last two beats are newer than what the memory gave.
+        written, last, from_last, from_earlier = Signal(), Signal.like(self.write_address), Signal(), Signal()
+        handed, earlier = Signal(self._sums), Signal(self._sums)
+        m.d.sync += [
+            written.eq(self.write),
+            last.eq(self.write_address),
+            handed.eq(self.write_data),
+            earlier.eq(handed),
+            from_last.eq(self.write & (self.write_address == place_there.address)),
+            from_earlier.eq(written & (last == place_there.address)),
+        ]
+        highs = [(1 << bits - 1) - 1 for bits in (c.adc_bits, c.transposed_adc_bits)]
         ends = []
         for lane in range(lanes):
             code = Signal(signed(c.code_adc_bits), name=f"code_{lane}")
-            before = Mux(written & (last == answer.address), handed[lane], self.sum_data[lane])
-            m.d.comb += [
-                code.eq(Mux(taken[lane] > high, high, Mux(taken[lane] < -high, -high, taken[lane]))),
-                self.write_data[lane].eq(before + Mux(answer.used[lane], code, 0)),
+            is_end = Signal(name=f"is_end_{lane}")
+            high = Mux(place_there.transposed, highs[1], highs[0])
+            above, below = taken[lane] >= high, taken[lane] <= -high
+            m.d.sync += [
+                code.eq(Mux(above, high, Mux(below, -high, taken[lane]))),
+                is_end.eq(there & place_there.used[lane] & (above | below)),
             ]
-            ends.append(adding & answer.used[lane] & ((code == high) | (code == -high)))
+            summed = Mux(from_last, handed[lane], Mux(from_earlier, earlier[lane], before[lane]))
+            m.d.comb += self.write_data[lane].eq(summed + Mux(answer.used[lane], code, 0))
+            ends.append(is_end)
         m.d.comb += [
             self.write.eq(adding & answer.used.any()),
             self.write_address.eq(answer.address),
             self.clipped.eq(sum(ends)),
-            self.busy.eq(running | self.i.valid | waiting.r_rdy | adding),
+            self.busy.eq(running | self.i.valid | waiting.r_rdy | there | adding),
         ]
         return m

@@ -23,7 +23,7 @@ class Contrast(Component):
     A beat to ``gradient`` for each tile, each of its rows, each of its beats of columns, in the order of the beats'
     lists: beats of rows, their lanes, beats of columns. While each is taken at once, busy for
 
-        2 + 5 beats of rows + lanes left out before the last of each + 5 rows + gradients (4 positions + 7)
+        2 + 6 beats of rows + lanes left out before the last of each + 5 rows + gradients (4 positions + 7)
 
     clocks.
 
@@ -78,7 +78,7 @@ class Contrast(Component):
         lines, lane, corner = Signal.like(beat.mask), Signal(range(self._config.lanes)), Signal.like(given.column)
         # Numbers of beats in their lists. Columns of a tile begin where those of the tile before ended.
         row_beat, column, column_first = Signal.like(row.row_count), *(Signal.like(row.column_count) for _ in "ab")
-        ended = Signal()
+        ended, tile = Signal(), Signal(self.tile_data.shape())
         m.d.sync += [beat.eq(self.list_data), ended.eq((column == row.column_count) | (beat.tile != of_row.tile))]
         m.submodules.sum = adding = self._sum
         m.d.comb += [
@@ -122,7 +122,9 @@ class Contrast(Component):
                     m.d.sync += column_first.eq(column)
                 m.next = "tile"
             with m.State("tile"):
-                tile = self.tile_data
+                m.d.sync += tile.eq(self.tile_data)
+                m.next = "line"
+            with m.State("line"):
                 m.d.sync += [
                     given.crossbar.eq(tile.crossbar),
                     given.row.eq(tile.row + of_row.line),

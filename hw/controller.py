@@ -11,6 +11,7 @@ from hw.address_map import AddressMap, Window
 from hw.axi_lite import AxiLite
 from hw.config import ControllerConfig
 from hw.core import ENABLED, Core
+from hw.delay import delayed
 from hw.host_memory import HostMemory
 from hw.image import word_bits
 from hw.register_map import COUNTERS, EVENTS, controller_registers
@@ -137,7 +138,7 @@ class Controller(Component):
         return made
 
     def _decode(self, m: Module, bus: Any, registers: RegisterFile, memories: dict[str, list[HostMemory]]) -> None:
-        """From the bus to the registers and windows, and back a clock later."""
+        """From the bus to the registers and windows, and back two clocks later."""
         at_registers = bus.address < self.map.registers_bytes
         m.d.comb += [
             registers.address.eq(bus.address),
@@ -157,8 +158,8 @@ class Controller(Component):
                     memory.host.write.eq(here & bus.write),
                     memory.host.write_data.eq(bus.write_data),
                 ]
-        m.d.sync += chosen.eq(Cat(*heres))
-        answers = [registers.read_data, *(copies[0].host_read_data for copies in memories.values())]
+        m.d.sync += chosen.eq(delayed(m, Cat(*heres), 1))
+        answers = [delayed(m, registers.read_data, 1), *(copies[0].host_read_data for copies in memories.values())]
         word: Any = 0
         for number, answer in enumerate(answers):
             word = word | Mux(chosen[number], answer, 0)

@@ -10,6 +10,7 @@ from amaranth.lib.wiring import Component, In, Out
 
 from hw.config import FACTOR_BITS
 from hw.dac_feeder import DacFeeder
+from hw.delay import delayed
 from hw.fixed import RulePort
 from hw.scaler import Scaler
 from hw.tables import Tables, address
@@ -59,7 +60,7 @@ class Feeder(Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         c, lanes = self._config, self._config.lanes
-        row, busy, fetched = Signal(self.i.payload.shape()), Signal(), Signal()
+        row, busy = Signal(self.i.payload.shape()), Signal()
         asked, written = Signal(len(row.feed_words)), Signal(len(row.feed_words))
         asking = Signal()
         m.d.comb += [
@@ -69,11 +70,12 @@ class Feeder(Component):
             self.i.ready.eq(~busy & ~self.o.valid),
             self.o.payload.eq(row),
         ]
-        m.d.sync += fetched.eq(asking)
+        fetched = delayed(m, asking, 2)
+        states = [delayed(m, self.state_data[n], 1) for n in range(lanes)]
         with m.If(asking):
             m.d.sync += asked.eq(asked + 1)
 
-        values = [Mux(row.feed_signed, self.state_data[n].as_signed(), self.state_data[n]) for n in range(lanes)]
+        values = [Mux(row.feed_signed, state.as_signed(), state) for state in states]
         wide = Shape(c.state_bits + 1, signed=True)
         valid = fetched
         if c.chained:
@@ -136,7 +138,7 @@ class Feeder(Component):
             scaler = Scaler(given, RulePort(signed(DRIVE_BITS), FACTOR_BITS))
             m.submodules[f"bus_{lane}"] = scaler
             m.d.comb += [
-                scaler.i.payload.eq(Mux(row.from_sums, self.sum_data[lane], state)),
+                scaler.i.payload.eq(Mux(row.from_sums, delayed(m, self.sum_data[lane], 1), state)),
                 scaler.i.valid.eq(fetched),
                 scaler.rule.multiplier.eq(Mux(row.from_sums, row.bus_multiplier, 1)),
                 scaler.rule.shift.eq(Mux(row.from_sums, row.bus_shift, 0)),

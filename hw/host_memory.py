@@ -75,8 +75,13 @@ class HostMemory(Component):
             ]
             parts.append(reading.data)
         m.d.comb += self.read_data.eq(Cat(*parts))
+        # Memories answer late in the clock: their words are taken as they are, and chosen from in the next.
         answer: object = 0
         for number, part in enumerate(parts):
-            answer = Mux(asked & (asked_column == number), part, 0) | answer
+            kept = Signal.like(part, name=f"kept_{number}")
+            m.d.sync += kept.eq(part)
+            with m.If(~asked | (asked_column != number)):
+                m.d.sync += kept.eq(0)
+            answer = kept | answer
         m.d.comb += self.host_read_data.eq(answer)
         return m

@@ -72,8 +72,9 @@ class LineDriver(Component):
         with m.If(self.i.valid & self.i.ready):
             m.d.sync += [self.row.eq(self.i.payload), bank.eq(self.bank), busy.eq(1), self.is_first.eq(1)]
 
-        # One stage more than the walk: the codes.
-        held, full, go = Signal(walk.o.payload.shape()), Signal(), Signal()
+        # Two stages more than the walk: codes are there, and are taken.
+        placed, held = Signal(walk.o.payload.shape()), Signal(walk.o.payload.shape())
+        fetched, full, go, codes = Signal(), Signal(), Signal(), Signal(self._codes)
         m.d.comb += [
             go.eq(~full | (self.o.ready & ~self.loaded)),
             walk.o.ready.eq(go),
@@ -88,11 +89,12 @@ class LineDriver(Component):
         ]
         for lane in range(len(held.mask)):
             used = held.inside & held.mask[lane]
-            m.d.comb += self.o.p.codes[lane].eq(Mux(used, self.code_data[lane], 0))
+            m.d.comb += self.o.p.codes[lane].eq(Mux(used, codes[lane], 0))
         with m.If(go):
-            m.d.sync += [full.eq(walk.o.valid), held.eq(walk.o.payload)]
+            m.d.sync += [fetched.eq(walk.o.valid), placed.eq(walk.o.payload)]
+            m.d.sync += [full.eq(fetched), held.eq(placed), codes.eq(self.code_data)]
         with m.If(begin):
-            m.d.sync += full.eq(0)
+            m.d.sync += [fetched.eq(0), full.eq(0)]
         with m.If(self.o.valid & self.o.ready & held.turn_last):
             m.d.sync += [self.loaded.eq(1), finished.eq(held.finished)]
         with m.If(self.loaded & self.applied):

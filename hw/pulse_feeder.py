@@ -18,7 +18,7 @@ class PulseFeeder(Component):
 
     The present states are those of the phase of ``sign``, the captured ones those of the other sign; a clamped layer's
     are the same in both. In the padding states are 0. The groups of a tile, one for each of its beats, first those of
-    rows, are given; then the next train waits for ``done``. Clocks: 4 for each group, 3 more for each train, and 1 for
+    rows, are given; then the next train waits for ``done``. Clocks: 5 for each group, 3 more for each train, and 1 for
     each tile, each copy and the table.
 
     Members:
@@ -80,13 +80,14 @@ class PulseFeeder(Component):
         number, row_first, row_next, column_first = (Signal.like(row.row_count) for _ in range(4))
         beat, tile_first, copy = Signal(self.list_data.shape()), Signal.like(row.tile_first), Signal.like(row.copies)
         pre_at, post_at = Signal.like(self.state_address), Signal.like(self.state_address)
+        tile, next_tile, word = Signal(self.tile_data.shape()), Signal.like(beat.tile), Signal(self.state_data.shape())
         inside, of_row, ended, captured = Signal(), Signal(), Signal(), Signal()
         down, across = pre.top + beat.down, pre.left + beat.across
         m.d.comb += [
             self.busy.eq(1),
             self.contrasts_address.eq(self.index),
             self.list_address.eq(Mux(of_row, row.row_first, row.column_first) + number),
-            self.tile_address.eq(tile_first + self.list_data.tile),
+            self.tile_address.eq(tile_first + beat.tile),
             self.state_address.eq(Mux(of_row, pre_at, post_at) + beat.offset),
             captured.eq(self.minus ^ present_is_minus),
             given.used.eq(beat.mask),
@@ -94,6 +95,7 @@ class PulseFeeder(Component):
             given.last.eq(ended & ~of_row),
             self.stride.eq(beat.stride),
         ]
+        m.d.sync += inside.eq((down >= 0) & (down < row.pre.height) & (across >= 0) & (across < row.pre.width))
         with m.FSM():
             with m.State("rest"):
                 m.d.comb += self.busy.eq(0)
@@ -122,18 +124,21 @@ class PulseFeeder(Component):
             with m.State("beat"):
                 m.d.sync += beat.eq(self.list_data)
                 m.next = "word"
-            with m.State("word"):  # the next beat is there too, and shows whether this one is the tile's last
-                is_last = number == Mux(of_row, row.row_count, row.column_count)
-                m.d.sync += [
-                    self.crossbar.eq(self.tile_data.crossbar),
-                    self.line.eq(Mux(of_row, self.tile_data.row, self.tile_data.column) + beat.line),
-                    inside.eq((down >= 0) & (down < row.pre.height) & (across >= 0) & (across < row.pre.width)),
-                    ended.eq(is_last | (self.list_data.tile != beat.tile)),
-                ]
+            with m.State("word"):  # asked for; the next beat is there, and shows whether this one is the tile's last
+                m.d.sync += next_tile.eq(self.list_data.tile)
+                m.next = "keep"
+            with m.State("keep"):
+                m.d.sync += [word.eq(self.state_data), tile.eq(self.tile_data)]
                 m.next = "codes"
             with m.State("codes"):
+                is_last = number == Mux(of_row, row.row_count, row.column_count)
+                m.d.sync += [
+                    self.crossbar.eq(tile.crossbar),
+                    self.line.eq(Mux(of_row, tile.row, tile.column) + beat.line),
+                    ended.eq(is_last | (next_tile != beat.tile)),
+                ]
                 for lane in range(len(beat.mask)):
-                    x, y = (extended(self.state_data[lane], has_sign) for has_sign in (row.pre_signed, row.post_signed))
+                    x, y = (extended(word[lane], has_sign) for has_sign in (row.pre_signed, row.post_signed))
                     m.d.sync += given.codes[lane].eq(Mux(of_row, Mux(inside, x, 0), y))
                 m.next = "give"
             with m.State("give"):

@@ -9,7 +9,7 @@ from mapping.arithmetic.scaling import LARGEST_SHIFT
 from mapping.dither import Lfsr
 
 IDENTITY = int.from_bytes(b"EPMC", "big")
-VERSION = 2
+VERSION = 3
 CLOCK_BITS = 16
 TIMEOUT_CLOCKS = 4096  # an ADC that needs longer than this for codes it has converted is broken
 SWEEP_BITS = 16

@@ -208,7 +208,7 @@ class RegisterFile(Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        m.d.sync += self.read_data.eq(0)
+        words = {}
         for address, register in self.map.placed():
             ports = getattr(self.fields, register.name)
             here = self.address == address
@@ -226,6 +226,11 @@ class RegisterFile(Component):
                     m.d.sync += port.o.eq(port.o & ~ones | port.set)
                 elif field.access == "w1s":
                     m.d.sync += port.o.eq((port.o | ones) & ~port.clear)
-            with m.If(here):
-                m.d.sync += self.read_data.eq(Cat(*word))
+            words[address] = Cat(*word)
+        with m.Switch(self.address):  # no two are one: nothing has to come first
+            for address, content in words.items():
+                with m.Case(address):
+                    m.d.sync += self.read_data.eq(content)
+            with m.Default():
+                m.d.sync += self.read_data.eq(0)
         return m

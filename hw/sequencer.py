@@ -24,7 +24,7 @@ LAYER_OPERATIONS = (
 )  # fmt: skip
 
 WORD = data.StructLayout({"number": 32, "index": 16, "flags": 8, "opcode": 8})
-STATES = ("idle", "clear", "fetch", "decode", "read", "wait", "layer", "contrast", "safe")
+STATES = ("idle", "clear", "fetch", "word", "decode", "read", "wait", "layer", "contrast", "safe")
 
 
 class Sequencer(Component):
@@ -89,7 +89,7 @@ class Sequencer(Component):
             self.nudged.eq(self.sign != 0),
             self.busy.eq(1),
         ]
-        given, inner, fails = self.program_data, depth - 1, self.failed
+        inner, fails = depth - 1, self.failed
 
         with m.FSM() as fsm:
 
@@ -116,11 +116,14 @@ class Sequencer(Component):
                     m.next = "fetch"
             with state("fetch"):
                 m.d.sync += position.eq(position + 1)
+                m.next = "word"
+            with state("word"):
+                m.d.sync += word.eq(self.program_data)
                 m.next = "decode"
             with state("decode"):
-                m.d.sync += [word.eq(given), waited.eq(0)]
+                m.d.sync += waited.eq(0)
                 m.next = "fetch"
-                with m.Switch(given.opcode):
+                with m.Switch(word.opcode):
                     with m.Case(Opcode.HALT):
                         m.d.comb += self.done.eq(1)
                         m.d.sync += dirty.eq(0)
@@ -129,7 +132,7 @@ class Sequencer(Component):
                         m.d.comb += [fails.eq(depth == LOOP_DEPTH), self.begun.eq(1), self.new_sweep.eq(1)]
                         m.d.sync += [
                             returns[depth].eq(position),
-                            counts[depth].eq(Mux(given.flags == FREE_SWEEPS, self.free_sweeps, self.nudged_sweeps)),
+                            counts[depth].eq(Mux(word.flags == FREE_SWEEPS, self.free_sweeps, self.nudged_sweeps)),
                             depth.eq(depth + 1),
                         ]
                     with m.Case(Opcode.END):
@@ -140,7 +143,7 @@ class Sequencer(Component):
                         with m.Else():
                             m.d.sync += position.eq(returns[inner])
                     with m.Case(Opcode.BETA):
-                        m.d.sync += [self.sign.eq(given.number[:2]), self.phase.eq(self.phase + (given.number != 0))]
+                        m.d.sync += [self.sign.eq(word.number[:2]), self.phase.eq(self.phase + (word.number != 0))]
                     with m.Case(Opcode.READ):
                         m.next = "read"
                     with m.Case(Opcode.WAIT):

@@ -112,7 +112,8 @@ class Updater(Component):
         ]
         copying, clearing, resetting = Signal(), Signal(), Signal()
         origin, goal = Signal.like(layer.state), Signal.like(layer.state)
-        copied, copied_to = Signal(), Signal.like(layer.state)
+        copied, moved, moved_to = Signal(), Signal(), Signal.like(layer.state)
+        moved_state = delayed(m, self.state_data.as_value(), 1)
         m.d.comb += [origin.eq(layer.state), goal.eq(layer.state)]
         with m.Switch(opcode):
             with m.Case(Opcode.SNAPSHOT):
@@ -121,19 +122,19 @@ class Updater(Component):
                 m.d.comb += goal.eq(layer.captured)
             with m.Case(Opcode.RESTORE):
                 m.d.comb += origin.eq(layer.snapshot)
-        m.d.sync += [copied.eq(copying), copied_to.eq(goal + word)]
+        m.d.sync += [copied.eq(copying), moved.eq(copied), moved_to.eq(delayed(m, goal + word, 1))]
 
         # The states' memory serves whoever works; only one does.
         m.d.comb += [
             self.state_address.eq(drive.state_address),
-            self.state_write.eq(drive.state_write | copied | resetting),
+            self.state_write.eq(drive.state_write | moved | resetting),
             self.state_write_address.eq(drive.state_write_address),
             self.state_write_data.eq(drive.state_write_data),
             self.sum_write.eq(drive.clears | clearing),
             self.sum_write_address.eq(Mux(clearing, index + word, drive.cleared)),
         ]
-        with m.If(copied):
-            m.d.comb += [self.state_write_address.eq(copied_to), self.state_write_data.eq(self.state_data)]
+        with m.If(moved):
+            m.d.comb += [self.state_write_address.eq(moved_to), self.state_write_data.eq(moved_state)]
         with m.If(resetting):
             m.d.comb += [
                 self.state_write_address.eq(layer.state + word),
@@ -186,7 +187,7 @@ class Updater(Component):
                 m.d.sync += word.eq(word + 1)
                 with m.If(word + 1 == layer.words):
                     m.next = "copied"
-            with m.State("copied"):
+            with m.State("copied"), m.If(~copied):
                 m.next = "rest"
             with m.State("reset"):
                 m.d.comb += resetting.eq(1)
@@ -210,13 +211,12 @@ class Updater(Component):
         p = _Drive(c.state_words, c.sum_words, self._states)
         scaler_clocks, nudger_clocks = Scaler.latency, SquaredErrorNudger.latency
 
-        # Clock 1: the source's row is there, its sum is asked for. Clock 2: scaled, and zero takes the sum's place.
-        asked, word1 = delayed(m, p.valid, 1), delayed(m, p.word, 1)
-        row2, valid2 = Signal(self._tables.sources), delayed(m, asked, 1)
-        m.d.sync += row2.eq(self.source_data)
+        # Clock 1: the source's row is there. 2: its sum is asked for. 3: scaled, and zero takes the sum's place.
+        row2, row3, valid3 = Signal(self._tables.sources), Signal(self._tables.sources), delayed(m, p.valid, 3)
+        m.d.sync += [row2.eq(self.source_data), row3.eq(row2)]
         m.d.comb += [
-            self.sum_address.eq(self.source_data.first + word1),
-            p.clears.eq(valid2),
+            self.sum_address.eq(row2.first + delayed(m, p.word, 2)),
+            p.clears.eq(valid3),
             p.cleared.eq(delayed(m, self.sum_address, 1)),
         ]
         shares: list[Value] = []
@@ -225,35 +225,37 @@ class Updater(Component):
                 signed(c.accumulator_bits), RulePort(signed(DRIVE_BITS), FACTOR_BITS)
             )
             m.d.comb += [
-                scaler.i.valid.eq(valid2),
+                scaler.i.valid.eq(valid3),
                 scaler.i.payload.eq(self.sum_data[lane]),
-                scaler.rule.multiplier.eq(row2.multiplier),
-                scaler.rule.shift.eq(row2.shift),
+                scaler.rule.multiplier.eq(row3.multiplier),
+                scaler.rule.shift.eq(row3.shift),
                 scaler.rule.low.eq(DRIVE_LOW),
                 scaler.rule.high.eq(DRIVE_HIGH),
                 scaler.o.ready.eq(1),
             ]
             shares.append(scaler.o.payload)
 
-        # Clock 2 + scaler: added up. One later, with the last source's: bias or constant is there.
-        added = 2 + scaler_clocks
+        # Clock 3 + scaler: added up. One later, with the last source's: bias or constant is there. Then both are kept.
+        added = 3 + scaler_clocks
         valid, first, last = (delayed(m, each, added) for each in (p.valid, p.first, p.last))
         kept = layer.constant + delayed(m, p.word, added)
         m.d.comb += self.constant_address.eq(
             Mux(layer.has_constant & (opcode == Opcode.UPDATE), kept, layer.bias + delayed(m, p.group, added))
         )
-        whole = delayed(m, valid & last, 1)
-        word = delayed(m, p.word, added + 1)
+        whole = delayed(m, valid & last, 2)
+        word = delayed(m, p.word, added + 2)
         ends = [valid & ((share == DRIVE_LOW) | (share == DRIVE_HIGH)) for share in shares]
         m.d.sync += self.saturated.eq(sum(ends))
         totals = [Signal(signed(c.constant_bits + 1), name=f"total_{n}") for n in range(lanes)]
         with m.If(valid):
             m.d.sync += [total.eq(Mux(first, 0, total) + share) for total, share in zip(totals, shares, strict=True)]
         keeps = opcode == Opcode.KEEP
+        drives = [delayed(m, total, 1) for total in totals]
+        biases = [delayed(m, self.constant_data[n], 1) for n in range(lanes)]
         m.d.comb += [
             self.constant_write.eq(whole & keeps),
             self.constant_write_address.eq(layer.constant + word),
-            *(self.constant_write_data[n].eq(total + self.constant_data[n]) for n, total in enumerate(totals)),
+            *(self.constant_write_data[n].eq(drives[n] + biases[n]) for n in range(lanes)),
         ]
 
         # The neuron, nudged or not. One clock before its states: the old ones are asked for.
@@ -269,12 +271,12 @@ class Updater(Component):
                 RulePort(signed(c.state_bits + 1), FACTOR_BITS),
             )
             m.submodules[f"nudger_{lane}"] = nudger
-            unit = word * lanes + lane
+            unit = delayed(m, p.word, added + 1) * lanes + lane
             m.d.comb += [
                 nudger.i.valid.eq(whole & ~keeps),
-                nudger.i.p.drive.eq(totals[lane]),
-                nudger.i.p.bias.eq(self.constant_data[lane]),
-                nudger.i.p.is_target.eq(nudged & (unit == self.target)),
+                nudger.i.p.drive.eq(drives[lane]),
+                nudger.i.p.bias.eq(biases[lane]),
+                nudger.i.p.is_target.eq(delayed(m, nudged & (unit == self.target), 1)),
                 nudger.push.eq(nudge.push),
                 nudger.rule.multiplier.eq(Mux(nudged, nudge.multiplier, layer.multiplier)),
                 nudger.rule.shift.eq(Mux(nudged, nudge.shift, layer.shift)),
@@ -291,16 +293,16 @@ class Updater(Component):
             *(p.state_write_data[n].eq(state) for n, state in enumerate(new)),
         ]
         self._compare(m, layer, ready, new)
-        flight = [delayed(m, p.valid, n + 1) for n in range(added + 1 + nudger_clocks + 3)]
+        flight = [delayed(m, p.valid, n + 1) for n in range(added + 2 + nudger_clocks + 4)]
         m.d.comb += p.working.eq(sum(flight) != 0)
         return p
 
     def _compare(self, m: Module, layer: Any, ready: Value, new: list[Value]) -> None:
         """How far states moved: each lane's largest change, and over all lanes a level a clock."""
         largest: list[Signal] = []
-        compared = delayed(m, ready, 1)
-        for lane, state in enumerate(new):
-            old = self.state_data[lane]
+        compared = delayed(m, ready, 2)
+        for lane, given in enumerate(new):
+            state, old = delayed(m, given, 1), delayed(m, self.state_data[lane], 1)
             change, most = Signal(self.residual.shape(), name=f"change_{lane}"), Signal(self.residual.shape())
             difference = state - Mux(layer.signed, old.as_signed(), old)
             m.d.sync += change.eq(Mux(difference < 0, -difference, difference))
@@ -325,23 +327,23 @@ class Updater(Component):
         c = self._config
         p = _Answer(c.state_words)
         lane_bits = (c.lanes - 1).bit_length()
-        unit, best, known = Signal(17), Signal(signed(c.state_bits + 1)), Signal()
+        unit, best, known, kept = Signal(17), Signal(signed(c.state_bits + 1)), Signal(), Signal()
         m.d.comb += p.address.eq(layer.state + (unit >> lane_bits))
-        m.d.sync += known.eq(p.run)
-        before = Signal(17)
-        m.d.sync += before.eq(unit)
-        lane = Array(self.state_data[n] for n in range(c.lanes))[before[:lane_bits] if lane_bits else 0]
+        m.d.sync += [known.eq(p.run), kept.eq(known)]
+        before = delayed(m, unit, 2)
+        states = [delayed(m, self.state_data[n], 1) for n in range(c.lanes)]
+        lane = Array(states)[before[:lane_bits] if lane_bits else 0]
         state = Signal(signed(c.state_bits + 1))
         m.d.comb += [
             state.eq(Mux(layer.signed, lane.as_signed(), lane)),
-            p.done.eq(known & (before + 1 == layer.units)),
+            p.done.eq(kept & (before + 1 == layer.units)),
         ]
         with m.If(p.run):
             m.d.sync += unit.eq(unit + 1)
-            with m.If(known & ((before == 0) | (state > best))):
+            with m.If(kept & ((before == 0) | (state > best))):
                 m.d.sync += [best.eq(state), self.answer.eq(before)]
         with m.If(~p.run | p.done):
-            m.d.sync += [unit.eq(0), known.eq(0)]
+            m.d.sync += [unit.eq(0), known.eq(0), kept.eq(0)]
         return p
 
 

@@ -10,6 +10,7 @@ from amaranth.lib.wiring import Component, In, Out, connect, flipped
 from hw import DacFeeder, LinearNudger, Neuron, RulePort, Scaler, SquaredErrorNudger
 from hw.address_map import AddressMap, Window
 from hw.axi_lite import AxiLite
+from hw.delay import delayed
 from hw.host_memory import HostMemory
 from hw.registers import Field, Register, RegisterFile, RegisterMap
 from mapping.dither import Lfsr
@@ -89,10 +90,11 @@ class Top(Component):
             memory.host.enable.eq(in_memory & (bus.read | bus.write)),
             memory.host.write.eq(bus.write),
             memory.host.write_data.eq(bus.write_data),
-            bus.read_data.eq(Mux(in_memory_before, memory.host_read_data, registers.read_data)),
+            bus.read_data.eq(Mux(in_memory_before, memory.host_read_data, delayed(m, registers.read_data, 1))),
             bus.error.eq(~mapped_before),
         ]
-        m.d.sync += [in_memory_before.eq(in_memory), mapped_before.eq(in_memory | in_registers)]
+        m.d.sync += in_memory_before.eq(delayed(m, in_memory, 1))
+        m.d.sync += mapped_before.eq(delayed(m, in_memory | in_registers, 1))
         ring, rang = registers.fields.command.ring, registers.fields.event.rang
         m.d.comb += [ring.clear.eq(ring.o), rang.set.eq(ring.o)]
         return m

@@ -11,8 +11,8 @@ from hw.axi_lite import OKAY, SLVERR, AxiLite
 from hw.delay import delayed
 from tb.properties.watched import Watched
 
-ANSWER_CLOCKS = 3  # from taking a request to its answer
-TURN_CLOCKS = 6  # from a whole request to taking its answer, whatever goes on in the other direction
+ANSWER_CLOCKS = 4  # from taking a request to its answer
+TURN_CLOCKS = 10  # from a whole request to taking its answer, whatever goes on in the other direction
 
 
 class AxiLiteObeys(Watched):
@@ -61,7 +61,7 @@ class AxiLiteObeys(Watched):
             m.d.sync += written.eq(1)
         with m.Elif(happens["b"]):
             m.d.sync += written.eq(0)
-        with m.If(delayed(m, b.write, 1)):
+        with m.If(delayed(m, b.write, 2)):
             m.d.sync += refused.eq(b.error)
         m.d.comb += [
             Assert(~(b.write & b.read), "a clock reads or writes"),
@@ -77,7 +77,7 @@ class AxiLiteObeys(Watched):
         ]
         asked = self._sent(m, happens["ar"], b.bus_araddr)
         found, missing, was_read = Signal(32), Signal(), Signal()
-        with m.If(delayed(m, b.read, 1)):
+        with m.If(delayed(m, b.read, 2)):
             m.d.sync += [found.eq(b.read_data), missing.eq(b.error), was_read.eq(1)]
         with m.Elif(happens["r"]):
             m.d.sync += was_read.eq(0)

@@ -26,7 +26,8 @@ class SequencerObeys(Watched):
     def properties(self, m: Module) -> None:
         b = self.block
         was_safe = delayed(m, self._in("safe"), 1)
-        word = b.program_data
+        word = Signal(b.program_data.shape())
+        m.d.sync += word.eq(b.program_data)
         decodes = self._in("decode")
         self._blocks_answer(m)
 

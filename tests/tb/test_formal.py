@@ -149,7 +149,7 @@ MUTANTS: dict[str, list[tuple[str, str, str, str, str]]] = {
                 "port.i | self.write_data[shift : shift + field.bits] if",
                 "reads as what it was a clock ago",
             ),
-            ("self.address == address", "self.address[2:] == address // 4", "no other address reads anything"),
+            ("self.read_data.eq(0)", "self.read_data.eq(1)", "no other address reads anything"),
         )
     ],
     "axi_lite_obeys": [
@@ -169,8 +169,12 @@ MUTANTS: dict[str, list[tuple[str, str, str, str, str]]] = {
                 "writes go on while the host takes answers",
             ),
             ("m.If(reads)", "m.If(reads & ~self.bus_awvalid)", "reads go on while the host takes answers"),
-            ("m.If(answers_write)", "m.If(0)", "a whole write is answered in time"),
-            ("m.If(answers_read)", "m.If(0)", "a read is answered in time"),
+            (
+                "answers_write.eq(finds_write),",
+                "finds_write.eq(carries_write | finds_write),",
+                "a whole write is answered in time",
+            ),
+            ("answers_read.eq(finds_read),", "finds_read.eq(carries_read | finds_read),", "a read is answered in time"),
             ("self.bus_wstrb.all()", "self.bus_wstrb.any()", "only whole words are written"),
             ("self.write.eq(whole)", "self.write.eq(whole & ~self.bus_awprot[0])", "whole words are written"),
             ("partial | self.error", "self.error", "parts are refused"),
@@ -222,7 +226,7 @@ MUTANTS: dict[str, list[tuple[str, str, str, str, str]]] = {
         for change in (
             ("goal.eq(layer.captured)", "goal.eq(layer.snapshot)", "only SNAPSHOT writes a snapshot"),
             ("p.state_write_address.eq(layer.state", "p.state_write_address.eq(layer.snapshot", "only SNAPSHOT writes"),
-            ("is_target.eq(nudged &", "is_target.eq(cost &", "only a nudged phase pushes"),
+            ("nudged & (unit == self.target)", "cost & (unit == self.target)", "only a nudged phase pushes"),
             ("push.eq(nudge.push)", "push.eq(self.nudges[0].push)", "the push is that of the phase's sign"),
             ("Mux(nudged, nudge.shift, layer.shift)", "layer.shift", "the rule is that of the phase"),
             ("whole & ~keeps", "whole", "only UPDATE makes new states"),
