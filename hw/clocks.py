@@ -30,10 +30,10 @@ FETCH = 3  # clocks of every word: asked for, taken, decoded
 CLEAN = 1  # a start after a HALT: no sums to clear
 FEED_LATENCY = 3 + DacFeeder.latency  # from a row to its first code in a bank
 CHAIN_LATENCY = Scaler.latency  # of sums on their way to be codes
-DRIVE_LATENCY = 8  # from a read that is fed to its first beat
-SENSE_LATENCY = 7  # from a read's first turn to its first request
-ADD_LATENCY = 4  # from the last request to the last sum
-UPDATE_LATENCY = FETCH + 14 + Scaler.latency + SquaredErrorNudger.latency  # started, its pipeline, seen to be over
+DRIVE_LATENCY = 9  # from a read that is fed to its first beat
+SENSE_LATENCY = 8  # from a read's first turn to its first request
+ADD_LATENCY = 5  # from the last request to the last sum, and until that is seen
+UPDATE_LATENCY = FETCH + 15 + Scaler.latency + SquaredErrorNudger.latency  # started, its pipeline, seen to be over
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ def round_clocks(linked: Linked, rows: Sequence[dict[str, Any]], times: Times) -
         given = clock + FETCH if number == 0 else max(clock + FETCH, reader.row_taken + 1)
         reader.read(linked, row, given)
         clock = given + 1
-    return max(clock + FETCH, reader.asked + ADD_LATENCY, reader.rests) + 1
+    return max(clock + FETCH, reader.asked + ADD_LATENCY, reader.rests + 1) + 1
 
 
 def turns_of(beats: Any, first: int) -> list[int]:
@@ -159,8 +159,8 @@ def word_clocks(linked: Linked, word: Instruction) -> int:
         sources: int = layer["sources"] if word.opcode == Opcode.UPDATE else layer["inputs"]
         return int(layer["words"]) * sources + UPDATE_LATENCY
     if word.opcode == Opcode.ANSWER:
-        return int(layer["units"]) + FETCH + 6
-    return int(layer["words"]) + FETCH + (4 if word.opcode == Opcode.RESET else 6)
+        return int(layer["units"]) + FETCH + 8
+    return int(layer["words"]) + FETCH + (5 if word.opcode == Opcode.RESET else 7)
 
 
 def step_clocks(linked: Linked, times: Times, free_sweeps: int, nudged_sweeps: int) -> int:

@@ -30,7 +30,7 @@ class Collector(Component):
         sum_address, sum_data: read port of the sums' memory; write, write_address, write_data: its write port.
         list_*, tile_*: see :class:`BeatWalk`.
         busy: something was asked for, or is still to be asked for or added.
-        late: strobe, no answer came in time; clipped: codes at an end of their range that were just added.
+        late: strobe a clock later, no answer came in time; clipped: codes just added that are at an end of their range.
     """
 
     def __init__(self, tables: Tables) -> None:
@@ -75,18 +75,17 @@ class Collector(Component):
         left, is_last, asked, over = Signal(CLOCK_BITS), Signal(), Signal(), Signal()
         where = data.StructLayout({"address": address(c.sum_words), "used": lanes, "transposed": 1})
         m.submodules.waiting = waiting = SyncFIFO(width=where.size, depth=OUTSTANDING)
-        place, head = Signal(where), Signal(where)
+        place, head, room, offered = Signal(where), Signal(where), Signal(), Signal()
 
         # Asking
         m.d.comb += [
             self.i.ready.eq(~running),
             walk.row.eq(row),
             walk.begin.eq(begin),
-            *(getattr(self, name).eq(getattr(walk, name)) for name in ("list_address", "list_enable")),
-            *(getattr(self, name).eq(getattr(walk, name)) for name in ("tile_address", "tile_enable")),
+            *(getattr(self, name).eq(getattr(walk, name)) for name in ("list_address", "tile_address")),
             walk.list_data.eq(self.list_data),
             walk.tile_data.eq(self.tile_data),
-            self.o.valid.eq(walk.o.valid & turn & waiting.w_rdy),
+            self.o.valid.eq(walk.o.valid & turn & (room | offered)),
             self.o.p.crossbar.eq(walk.o.p.crossbar),
             self.o.p.line.eq(walk.o.p.line),
             self.o.p.stride.eq(walk.o.p.stride),
@@ -97,6 +96,8 @@ class Collector(Component):
             self.may_latch.eq(~turn | over),
         ]
         m.d.sync += begin.eq(self.i.valid & self.i.ready)
+        m.d.sync += room.eq(waiting.w_level <= OUTSTANDING - 2)  # for what is asked in this clock, and in the next
+        m.d.sync += offered.eq(self.o.valid & ~self.o.ready)
         with m.If(self.i.valid & self.i.ready):
             m.d.sync += [row.eq(self.i.payload), running.eq(1)]
         # Of a beat's conversions those that are left; a clock ahead it is known whether this is the last.
@@ -122,11 +123,12 @@ class Collector(Component):
             self.codes.ready.eq(waiting.r_rdy),
             waiting.r_en.eq(self.codes.valid),
         ]
-        patience = Signal(CLOCK_BITS)
-        m.d.comb += self.late.eq(waiting.r_rdy & ~self.codes.valid & (patience == self.timeout))
+        patience, is_late = Signal(CLOCK_BITS), Signal()
+        m.d.comb += is_late.eq(waiting.r_rdy & ~self.codes.valid & (patience == self.timeout))
+        m.d.sync += self.late.eq(is_late)
         with m.If(~waiting.r_rdy | self.codes.valid):
             m.d.sync += patience.eq(0)
-        with m.Elif(~self.late):
+        with m.Elif(~is_late):
             m.d.sync += patience.eq(patience + 1)
 
         # Adding: codes were taken, their sums are there; codes and sums are kept; added.

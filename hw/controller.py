@@ -118,13 +118,14 @@ class Controller(Component):
         """All memories; where the core reads two places at once there are two alike."""
         bits, rows = word_bits(Tables(self.config)), memory_rows(self.config)
         made: dict[str, list[HostMemory]] = {}
+        busy = delayed(m, core.busy, 1)  # a register, as all memories hang on it; the core's first access is later
         for name, (ports, _) in MEMORIES.items():
             ports = ports if name != "sum" or self.config.chained else ports[:1]
             made[name] = [HostMemory(bits[name], rows[name]) for _ in ports]
             for port, memory in zip(ports, made[name], strict=True):
                 m.submodules[f"memory_{port}"] = memory
                 m.d.comb += [
-                    memory.engine_busy.eq(core.busy),
+                    memory.engine_busy.eq(busy),
                     memory.read_address.eq(getattr(core, f"{port}_address")),
                     memory.read_enable.eq(getattr(core, f"{port}_enable") if port in ENABLED else 1),
                     getattr(core, f"{port}_data").eq(memory.read_data),
@@ -140,7 +141,7 @@ class Controller(Component):
     def _decode(self, m: Module, bus: Any, registers: RegisterFile, memories: dict[str, list[HostMemory]]) -> None:
         """From the bus to the registers and windows, and back two clocks later."""
         at_registers = bus.address < self.map.registers_bytes
-        m.d.comb += [
+        m.d.sync += [
             registers.address.eq(bus.address),
             registers.write.eq(bus.write & at_registers),
             registers.write_data.eq(bus.write_data),
@@ -159,7 +160,7 @@ class Controller(Component):
                     memory.host.write_data.eq(bus.write_data),
                 ]
         m.d.sync += chosen.eq(delayed(m, Cat(*heres), 1))
-        answers = [delayed(m, registers.read_data, 1), *(copies[0].host_read_data for copies in memories.values())]
+        answers = [registers.read_data, *(copies[0].host_read_data for copies in memories.values())]
         word: Any = 0
         for number, answer in enumerate(answers):
             word = word | Mux(chosen[number], answer, 0)
@@ -252,7 +253,7 @@ class Controller(Component):
             with m.If(clear.o):
                 m.d.sync += count.eq(0)
             with m.Else():
-                m.d.sync += count.eq(count + steps[name])
+                m.d.sync += count.eq(count + delayed(m, steps[name], 1))
             m.d.comb += getattr(fields, f"count_{name}").value.i.eq(count)
 
 

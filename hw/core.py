@@ -9,6 +9,7 @@ from amaranth.lib import data
 from amaranth.lib.wiring import Component, In, Out, connect, flipped
 
 from hw.contrast import Contrast
+from hw.delay import delayed
 from hw.pulse_contrast import PULSER_PORTS, PulseContrast
 from hw.reader import TIMES, Reader
 from hw.sequencer import Sequencer
@@ -101,7 +102,7 @@ class Core(Component):
         m.submodules.contrast = ResetInserter(sequencer.reset)(contrast)
         m.submodules.pulses = pulses = self._pulses
 
-        units = (contrast, pulses)
+        units: tuple[Any, ...] = (contrast, pulses)
 
         connect(m, sequencer.read, reader.i)
         m.d.comb += [
@@ -112,7 +113,7 @@ class Core(Component):
             updater.start.eq(sequencer.layer_start),
             *(getattr(updater, name).eq(getattr(sequencer, name)) for name in ("opcode", "index", "number", "cost")),
             updater.sign.eq(sequencer.sign),
-            updater.new_sweep.eq(sequencer.new_sweep),
+            updater.new_sweep.eq(delayed(m, sequencer.new_sweep, 1)),
             contrast.start.eq(sequencer.contrast_start & ~self.pulses),
             pulses.start.eq(sequencer.contrast_start & self.pulses),
             sequencer.contrast_busy.eq(contrast.busy | pulses.busy),
@@ -161,14 +162,14 @@ class Core(Component):
         m.d.comb += [getattr(self, f"{name}_enable").eq(getattr(reader, f"{name}_enable")) for name in ENABLED]
         m.d.comb += pulses.contrasts_data.eq(self.contrasts_data)  # both units ask for the same row
         # Beats, tiles and states are a contrast unit's while it works. No read runs then, and no update.
-        for unit in units:
+        # (Each is told a clock before it asks for anything, so a register can choose.)
+        works = [delayed(m, unit.busy, 1) for unit in units]
+        updates = delayed(m, updater.busy, 1)
+        for unit, working in zip(units, works, strict=True):
             for ours, theirs in (("sense_list", "list"), ("sense_tile", "tile")):
                 m.d.comb += getattr(unit, f"{theirs}_data").eq(getattr(self, f"{ours}_data"))
-                with m.If(unit.busy):
-                    m.d.comb += [
-                        getattr(self, f"{ours}_address").eq(getattr(unit, f"{theirs}_address")),
-                        getattr(self, f"{ours}_enable").eq(1),
-                    ]
+                with m.If(working):
+                    m.d.comb += getattr(self, f"{ours}_address").eq(getattr(unit, f"{theirs}_address"))
         # Otherwise states and sums are the updater's while it works, else the reader's.
         for name in ("state", "sum"):
             m.d.comb += [
@@ -176,11 +177,11 @@ class Core(Component):
                 getattr(updater, f"{name}_data").eq(getattr(self, f"{name}_data")),
                 getattr(self, f"{name}_address").eq(getattr(reader, f"{name}_address")),
             ]
-            with m.If(updater.busy):
+            with m.If(updates):
                 m.d.comb += getattr(self, f"{name}_address").eq(getattr(updater, f"{name}_address"))
-        for unit in units:
+        for unit, working in zip(units, works, strict=True):
             m.d.comb += unit.state_data.eq(self.state_data)
-            with m.If(unit.busy):
+            with m.If(working):
                 m.d.comb += self.state_address.eq(unit.state_address)
         for end in ("write", "write_address", "write_data"):
             m.d.comb += [
@@ -188,10 +189,10 @@ class Core(Component):
                 getattr(self, f"constant_{end}").eq(getattr(updater, f"constant_{end}")),
                 getattr(self, f"sum_{end}").eq(getattr(reader, f"sum_{end}")),
             ]
-            with m.If(updater.busy):
+            with m.If(updates):
                 m.d.comb += getattr(self, f"sum_{end}").eq(getattr(updater, f"sum_{end}"))
         return m
 
 
 # Ports that hold their data.
-ENABLED = ("reads", "drive_list", "sense_list", "drive_tile", "sense_tile")
+ENABLED = ("reads",)

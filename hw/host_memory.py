@@ -63,17 +63,21 @@ class HostMemory(Component):
         parts = []
         for number in range(self.columns):
             low, high = number * HOST_BITS, min(self._bits, (number + 1) * HOST_BITS)
-            m.submodules[f"column_{number}"] = column = Memory(shape=high - low, depth=self._rows, init=[])
-            reading, writing = column.read_port(), column.write_port()
+            # Nobody minds what a read gives in the clock of a write to its word, so that synthesis need not compare.
+            column = Memory(shape=high - low, depth=self._rows, init=[], attrs={"no_rw_check": 1})
+            m.submodules[f"column_{number}"] = column
+            reading, writing = column.read_port(domain="comb"), column.write_port()
+            part = Signal(high - low, name=f"part_{number}", reset_less=True)  # becomes the memory's own register
+            with m.If(~self.engine_busy | self.read_enable):
+                m.d.sync += part.eq(reading.data)
             here = inside & self.host.write & (host_column == number)
             m.d.comb += [
                 reading.addr.eq(Mux(self.engine_busy, self.read_address, host_row)),
-                reading.en.eq(~self.engine_busy | self.read_enable),
                 writing.addr.eq(Mux(self.engine_busy, self.write_address, host_row)),
                 writing.data.eq(Mux(self.engine_busy, self.write_data[low:high], self.host.write_data)),
                 writing.en.eq(Mux(self.engine_busy, self.write_enable, here)),
             ]
-            parts.append(reading.data)
+            parts.append(part)
         m.d.comb += self.read_data.eq(Cat(*parts))
         # Memories answer late in the clock: their words are taken as they are, and chosen from in the next.
         answer: object = 0

@@ -63,8 +63,7 @@ class LineDriver(Component):
             self.i.ready.eq(~busy),
             walk.row.eq(self.row),
             walk.begin.eq(begin),
-            *(getattr(self, name).eq(getattr(walk, name)) for name in ("list_address", "list_enable")),
-            *(getattr(self, name).eq(getattr(walk, name)) for name in ("tile_address", "tile_enable")),
+            *(getattr(self, name).eq(getattr(walk, name)) for name in ("list_address", "tile_address")),
             walk.list_data.eq(self.list_data),
             walk.tile_data.eq(self.tile_data),
         ]

@@ -21,7 +21,12 @@ class Pipeline:
         """Drives ``i.ready`` and ``o.valid``; ``ready`` is that of ``o``."""
         self.m, self.go = m, Signal()
         m.d.comb += [self.go.eq(~o.valid | ready), i.ready.eq(self.go)]
-        self.keep(o.valid, self.kept(i.valid, stages - 1))
+        valid = i.valid
+        for _ in range(stages - 1):
+            later = Signal()
+            self.keep(later, valid)
+            valid = later
+        self.keep(o.valid, valid)
 
     def keep(self, register: Any, value: Any) -> None:
         """Make ``register`` take ``value``."""
@@ -29,9 +34,9 @@ class Pipeline:
             self.m.d.sync += register.eq(value)
 
     def kept(self, value: Any, stages: int = 1) -> Any:
-        """``value`` so many stages on; a constant needs no registers and stays one."""
+        """``value`` so many stages on; a constant needs no registers and stays one. Only ``valid`` needs a reset."""
         for _ in range(stages if not isinstance(value, int) else 0):
-            register = Signal.like(Value.cast(value))
+            register = Signal.like(Value.cast(value), reset_less=True)
             self.keep(register, value)
             value = register
         return value

@@ -7,6 +7,7 @@ from amaranth.lib import data, stream
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import Component, In, Out, connect
 
+from hw.delay import delayed
 from hw.pulse_feeder import PulseFeeder
 from hw.pulser import Pulser
 from hw.tables import Tables, address
@@ -38,7 +39,7 @@ class PulseContrast(Component):
     :class:`hw.pulse_feeder.PulseFeeder`, trains are those of :class:`hw.pulser.Pulser`. While every group is taken at
     once, busy for
 
-        1 + copies + tiles of all copies + for each train 13 + 5 groups + slots (groups + 5) + met (pulse + gap clocks)
+        1 + copies + tiles of all copies + for each train 14 + 5 groups + slots (groups + 5) + met (pulse + gap clocks)
 
     clocks, met the slots in which a row and a column pulse.
 
@@ -96,7 +97,7 @@ class PulseContrast(Component):
             pulser.row_rule.eq(feeder.row.row_rule),
             pulser.column_rule.eq(feeder.row.column_rule),
             pulser.abort.eq(self.abort),
-            feeder.done.eq(pulser.done),
+            feeder.done.eq(delayed(m, pulser.done, 1)),
             self.begun.eq(self.pulsing & ~before),
         ]
 

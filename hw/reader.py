@@ -166,7 +166,6 @@ class Reader(Component):
             for table in ("list", "tile"):
                 m.d.comb += [
                     getattr(self, f"{prefix}_{table}_address").eq(getattr(block, f"{table}_address")),
-                    getattr(self, f"{prefix}_{table}_enable").eq(getattr(block, f"{table}_enable")),
                     getattr(block, f"{table}_data").eq(getattr(self, f"{prefix}_{table}_data")),
                 ]
         if self._dither:

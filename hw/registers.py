@@ -17,10 +17,12 @@ import keyword
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
-from amaranth import Cat, Module
+from amaranth import Cat, Module, Mux, Value
 from amaranth.lib.wiring import Component, In, Out, Signature
+
+from hw.delay import delayed
 
 WORD_BITS = 32
 WORD_BYTES = WORD_BITS // 8
@@ -227,10 +229,20 @@ class RegisterFile(Component):
                 elif field.access == "w1s":
                     m.d.sync += port.o.eq((port.o | ones) & ~port.clear)
             words[address] = Cat(*word)
-        with m.Switch(self.address):  # no two are one: nothing has to come first
-            for address, content in words.items():
-                with m.Case(address):
-                    m.d.sync += self.read_data.eq(content)
-            with m.Default():
-                m.d.sync += self.read_data.eq(0)
+        # A tree of two-way choices, shorter than asking every register whether it is meant; half of it a clock later.
+        index_bits = max(1, (len(words) - 1).bit_length())
+        found: list[Any] = [words.get(WORD_BYTES * n, 0) for n in range(1 << index_bits)]
+        early = index_bits // 2
+        found = chosen(found, self.address[2 : 2 + early])
+        found = [delayed(m, Value.cast(word), 1) for word in found]
+        (word,) = chosen(found, delayed(m, self.address[2 + early : 2 + index_bits], 1))
+        outside = delayed(m, self.address[:2].any() | self.address[2 + index_bits :].any(), 1)
+        m.d.comb += self.read_data.eq(Mux(outside, 0, word))
         return m
+
+
+def chosen(words: list[Any], index: Value) -> list[Any]:
+    """Of each group of 2^len(index) words the one with that number."""
+    for bit in index:
+        words = [Mux(bit, odd, even) for even, odd in zip(words[::2], words[1::2], strict=True)]
+    return words

@@ -9,6 +9,7 @@ from amaranth import Array, Module, Mux, Signal
 from amaranth.lib import data, stream
 from amaranth.lib.wiring import Component, In, Out
 
+from hw.delay import delayed
 from hw.link import FREE_SWEEPS
 from hw.register_map import SWEEP_BITS
 from hw.tables import Tables, address
@@ -47,7 +48,7 @@ class Sequencer(Component):
         late: an ADC did not answer.
         sign: of beta. phase: 0 free, n the n-th nudged phase. nudged: a nudged phase runs.
         reset: of the other blocks.
-        state: number in ``STATES``; busy; done: strobe, HALT; failed: strobe, a word that cannot be run.
+        state: number in ``STATES``; busy; done: strobe, HALT; failed: strobe a clock later, a word that cannot be run.
         begun: strobe of each phase; swept: of each sweep.
     """
 
@@ -89,7 +90,7 @@ class Sequencer(Component):
             self.nudged.eq(self.sign != 0),
             self.busy.eq(1),
         ]
-        inner, fails = depth - 1, self.failed
+        inner, fails, reading = depth - 1, Signal(), delayed(m, self.reading, 1)
 
         with m.FSM() as fsm:
 
@@ -98,8 +99,8 @@ class Sequencer(Component):
                 """A state that is left at once for ``safe`` where that must be, whatever else it does."""
                 with m.State(name):
                     yield
-                    with m.If(self.abort | self.late | fails):
-                        m.next = "safe"
+                    with m.If(self.abort | self.late | self.failed):
+                        self._to_safe(m)
 
             with state("idle"):
                 m.d.comb += [self.busy.eq(0), self.stopped.eq(self.stop)]
@@ -158,25 +159,31 @@ class Sequencer(Component):
                 m.d.comb += self.read.valid.eq(1)
                 with m.If(self.read.ready):
                     m.next = "fetch"
-            with state("wait"), m.If(~self.reading):
+            with state("wait"), m.If(~reading):
                 m.next = "fetch"
                 with m.If(self.stop):
                     m.d.comb += self.stopped.eq(1)
-                    m.next = "safe"
+                    self._to_safe(m)
             for name, start, busy in (
                 ("layer", self.layer_start, self.layer_busy),
                 ("contrast", self.contrast_start, self.contrast_busy),
             ):
                 with state(name):
                     # Programs wait for their reads; one that does not is held here until they are over.
-                    m.d.comb += start.eq(~waited & ~self.reading)
+                    m.d.comb += start.eq(~waited & ~reading)
                     with m.If(start):
                         m.d.sync += waited.eq(1)
                     with m.If(waited & ~busy):
                         m.next = "fetch"
             with m.State("safe"):
-                m.d.comb += [self.reset.eq(1), self.aborted.eq(1)]
-                m.d.sync += [dirty.eq(1), self.sign.eq(0)]
+                m.d.comb += self.aborted.eq(1)
+                m.d.sync += [dirty.eq(1), self.sign.eq(0), self.reset.eq(0)]
                 m.next = "idle"
+        m.d.sync += self.failed.eq(fails & ~self.abort & ~self.late)
         m.d.comb += self.state.eq(sum(Mux(fsm.ongoing(name), number, 0) for number, name in enumerate(STATES)))
         return m
+
+    def _to_safe(self, m: Module) -> None:
+        """Next; ``reset`` is a register of its own, as all blocks hang on it."""
+        m.d.sync += self.reset.eq(1)
+        m.next = "safe"

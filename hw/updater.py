@@ -99,17 +99,19 @@ class Updater(Component):
         opcode, index, number, cost = (Signal.like(each) for each in (self.opcode, self.index, self.number, self.cost))
         m.d.comb += self.layer_address.eq(index)
         drive = self._drive(m, layer, opcode, cost)
-        first, count = Signal.like(layer.sources_first), Signal.like(layer.sources)
-        keeps = opcode == Opcode.KEEP
+        first, at = Signal.like(layer.sources_first), Signal.like(layer.sources_first)
+        count = Signal.like(layer.sources)
         m.d.comb += [
-            first.eq(Mux(keeps, layer.inputs_first, layer.sources_first)),
-            count.eq(Mux(keeps, layer.inputs, layer.sources)),
-            self.source_address.eq(first + source),
+            self.source_address.eq(at),
             drive.word.eq(word),
             drive.group.eq(group),
             drive.first.eq(source == 0),
             drive.last.eq(source + 1 == count),
         ]
+        # Words that are left; a clock ahead it is known whether this is the last.
+        left, is_last, steps = Signal(24), Signal(), Signal()
+        with m.If(steps):
+            m.d.sync += [word.eq(word + 1), left.eq(left - 1), is_last.eq(left == 2)]
         copying, clearing, resetting = Signal(), Signal(), Signal()
         origin, goal = Signal.like(layer.state), Signal.like(layer.state)
         copied, moved, moved_to = Signal(), Signal(), Signal.like(layer.state)
@@ -156,12 +158,19 @@ class Updater(Component):
                     ]
                     m.next = "ask"
             with m.State("ask"):
+                m.d.sync += [left.eq(number), is_last.eq(number == 1)]
                 with m.If(opcode == Opcode.CLEAR):
                     m.next = "clear"
                 with m.Else():
                     m.next = "row"
             with m.State("row"):
                 m.d.sync += layer.eq(self.layer_data)
+                m.next = "count"
+            with m.State("count"):
+                m.d.sync += [left.eq(layer.words), is_last.eq(layer.words == 1)]
+                m.d.sync += [first.eq(layer.sources_first), at.eq(layer.sources_first), count.eq(layer.sources)]
+                with m.If(opcode == Opcode.KEEP):
+                    m.d.sync += [first.eq(layer.inputs_first), at.eq(layer.inputs_first), count.eq(layer.inputs)]
                 with m.Switch(opcode):
                     with m.Case(Opcode.UPDATE, Opcode.KEEP):
                         m.next = "drive"
@@ -173,31 +182,29 @@ class Updater(Component):
                         m.next = "copy"
             with m.State("drive"):
                 m.d.comb += drive.valid.eq(1)
-                m.d.sync += source.eq(source + 1)
+                m.d.sync += [source.eq(source + 1), at.eq(at + 1)]
                 with m.If(drive.last):
-                    m.d.sync += [source.eq(0), word.eq(word + 1), group.eq(group + 1)]
+                    m.d.comb += steps.eq(1)
+                    m.d.sync += [source.eq(0), at.eq(first), group.eq(group + 1)]
                     with m.If(group + 1 == layer.groups):
                         m.d.sync += group.eq(0)
-                    with m.If(word + 1 == layer.words):
+                    with m.If(is_last):
                         m.next = "drain"
             with m.State("drain"), m.If(~drive.working):
                 m.next = "rest"
             with m.State("copy"):
-                m.d.comb += [copying.eq(1), self.state_address.eq(origin + word)]
-                m.d.sync += word.eq(word + 1)
-                with m.If(word + 1 == layer.words):
+                m.d.comb += [copying.eq(1), steps.eq(1), self.state_address.eq(origin + word)]
+                with m.If(is_last):
                     m.next = "copied"
             with m.State("copied"), m.If(~copied):
                 m.next = "rest"
             with m.State("reset"):
-                m.d.comb += resetting.eq(1)
-                m.d.sync += word.eq(word + 1)
-                with m.If(word + 1 == layer.words):
+                m.d.comb += [resetting.eq(1), steps.eq(1)]
+                with m.If(is_last):
                     m.next = "rest"
             with m.State("clear"):
-                m.d.comb += clearing.eq(1)
-                m.d.sync += word.eq(word + 1)
-                with m.If(word + 1 == number):
+                m.d.comb += [clearing.eq(1), steps.eq(1)]
+                with m.If(is_last):
                     m.next = "rest"
             with m.State("answer"):
                 m.d.comb += [answering.run.eq(1), self.state_address.eq(answering.address)]
@@ -293,8 +300,13 @@ class Updater(Component):
             *(p.state_write_data[n].eq(state) for n, state in enumerate(new)),
         ]
         self._compare(m, layer, ready, new)
-        flight = [delayed(m, p.valid, n + 1) for n in range(added + 2 + nudger_clocks + 4)]
-        m.d.comb += p.working.eq(sum(flight) != 0)
+        flight = added + 2 + nudger_clocks + 4
+        left = Signal(range(flight + 1))
+        m.d.comb += p.working.eq(left != 0)
+        with m.If(p.valid):
+            m.d.sync += left.eq(flight)
+        with m.Elif(p.working):
+            m.d.sync += left.eq(left - 1)
         return p
 
     def _compare(self, m: Module, layer: Any, ready: Value, new: list[Value]) -> None:
@@ -327,23 +339,23 @@ class Updater(Component):
         c = self._config
         p = _Answer(c.state_words)
         lane_bits = (c.lanes - 1).bit_length()
-        unit, best, known, kept = Signal(17), Signal(signed(c.state_bits + 1)), Signal(), Signal()
+        unit, best, known, kept, chosen = Signal(17), Signal(signed(c.state_bits + 1)), Signal(), Signal(), Signal()
         m.d.comb += p.address.eq(layer.state + (unit >> lane_bits))
-        m.d.sync += [known.eq(p.run), kept.eq(known)]
-        before = delayed(m, unit, 2)
+        m.d.sync += [known.eq(p.run), kept.eq(known), chosen.eq(kept)]
+        before = delayed(m, unit, 3)
         states = [delayed(m, self.state_data[n], 1) for n in range(c.lanes)]
-        lane = Array(states)[before[:lane_bits] if lane_bits else 0]
+        lane = Array(states)[delayed(m, unit, 2)[:lane_bits] if lane_bits else 0]
         state = Signal(signed(c.state_bits + 1))
+        m.d.sync += state.eq(Mux(layer.signed, lane.as_signed(), lane))
         m.d.comb += [
-            state.eq(Mux(layer.signed, lane.as_signed(), lane)),
-            p.done.eq(kept & (before + 1 == layer.units)),
+            p.done.eq(chosen & delayed(m, delayed(m, unit, 2) + 1 == layer.units, 1)),
         ]
         with m.If(p.run):
             m.d.sync += unit.eq(unit + 1)
-            with m.If(kept & ((before == 0) | (state > best))):
+            with m.If(chosen & ((before == 0) | (state > best))):
                 m.d.sync += [best.eq(state), self.answer.eq(before)]
         with m.If(~p.run | p.done):
-            m.d.sync += [unit.eq(0), known.eq(0), kept.eq(0)]
+            m.d.sync += [unit.eq(0), known.eq(0), kept.eq(0), chosen.eq(0)]
         return p
 
 

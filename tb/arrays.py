@@ -29,6 +29,10 @@ Codes = np.ndarray
 """Whole numbers, int64."""
 
 
+UNASKED = 3
+"""Code of an ADC that nobody asked: not 0, so that it is noticed if it counts."""
+
+
 class WrongDriveError(AssertionError):
     """Lines were driven or sensed as no read of the mapping does."""
 
@@ -109,9 +113,11 @@ class Arrays:
             lines = beat.line + np.arange(lanes) * beat.stride
             used = (beat.mask >> np.arange(lanes)) & 1 == 1
             codes = converted[spans.index(driven)]
-            # A line beyond the tile belongs to others; nothing of this read flows there.
+            # A line beyond the tile belongs to others; nothing of this read flows there. A lane without a line says
+            # anything.
             inside = used & (lines >= 0) & (lines < sensed[1] - sensed[0])
-            columns.append(np.where(inside, codes[:, :, sensed[0] + np.clip(lines, 0, sensed[1] - sensed[0] - 1)], 0))
+            read = codes[:, :, sensed[0] + np.clip(lines, 0, sensed[1] - sensed[0] - 1)]
+            columns.append(np.where(inside, read, np.where(used, 0, UNASKED)))
         together = np.stack(columns, axis=2)  # [average, positions, beats, lanes]
         return together.transpose(1, 2, 0, 3).reshape(-1, lanes)
 

@@ -42,8 +42,8 @@ SMALLEST = Tables(
     )
 )  # fmt: skip
 SHORT = {"rows": Lfsr(4, seed=5, shifts=1), "columns": Lfsr(4, seed=3, shifts=1)}
-# From a start to the first state: three clocks for the layer's row, four more for the source's, a word later.
-UPDATE_CLOCKS = 9 + Scaler.latency + SquaredErrorNudger.latency
+# From a start to the first state: four clocks for the layer's row, five more for sums and biases, some words later.
+UPDATE_CLOCKS = 15 + Scaler.latency + SquaredErrorNudger.latency
 
 
 def pipeline_holds(pipeline: Pipeline) -> StreamsHold:

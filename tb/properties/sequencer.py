@@ -48,6 +48,7 @@ class SequencerObeys(Watched):
         asked = delayed(m, b.abort | b.late, 1)
         m.d.comb += [
             Assert(b.busy == ~self._in("idle"), "busy in every state but idle"),
+            Assert(b.reset == self._in("safe"), "others are reset in safe"),
             Assert(~asked | b.reset | was_safe, "abort and late ADCs lead to safe in the next clock"),
             Assert(~was_safe | ~b.busy, "safe leads to idle in the next clock"),
             Assert(

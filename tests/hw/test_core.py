@@ -18,9 +18,12 @@ from sim import Chip
 from tb.arrays import Arrays
 from tb.reference import Reference, random_samples
 
-BETA, SWEEPS = 0.25, (2, 2)
+# Nudged phases end before they forget where they began, and are shorter than the free one.
+BETA, SWEEPS = 0.75, (3, 1)
 # Small crossbars, so that everything has several tiles; coarse converters, so that codes clip.
-SETTINGS = ("controller.lanes=2", "controller.state_bits=12", "dac.bits=5", "adc.bits=6")
+SETTINGS = (
+    "controller.lanes=2", "controller.state_bits=12", "dac.bits=5", "adc.bits=6", "adc.full_scale_ampere=2e-5",
+)  # fmt: skip
 
 
 def network() -> EnergyNetwork:
@@ -29,7 +32,7 @@ def network() -> EnergyNetwork:
         "x_a": Conv2d((1, 3, 3), 3, 3, 1, 1),
         "a_b": Conv2d((3, 3, 3), 5, (3, 2), (2, 1), (1, 0)),
         "x_b": Conv2d((1, 3, 3), 5, (1, 2), (2, 1)),
-        "b_output": Dense((5, 2, 2), (3,)),
+        "b_output": Dense((5, 2, 2), (2,)),  # a beat a tile: the same sum in every clock
     }
     for number, coupling in enumerate(couplings.values()):
         coupling.initialise(0.7, torch.Generator().manual_seed(number))
@@ -37,7 +40,7 @@ def network() -> EnergyNetwork:
         "x": Layer((1, 3, 3), (-1.0, 1.0)),
         "a": Layer((3, 3, 3), (0.0, 1.5), stiffness=1.25),
         "b": Layer((5, 2, 2), (-1.0, 1.0)),
-        "output": Layer((3,)),
+        "output": Layer((2,)),
     }
     made = EnergyNetwork(
         layers, ["x"], [Edge(name, *name.split("_")) for name in couplings], couplings, SquaredError("output"),
@@ -90,7 +93,7 @@ def test_phases_differ_and_states_are_not_all_at_a_limit() -> None:
     _, _, expected = ran()
     assert any((expected[1][name] != expected[2][name]).any() for name in expected[1])
     for name, states in expected[0].items():
-        assert len(np.unique(states)) > 2, name
+        assert len(np.unique(states)) > min(2, states.size - 1), name
 
 
 def test_lines_are_driven_and_sensed_as_the_mapping_says() -> None:

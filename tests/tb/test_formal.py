@@ -149,7 +149,7 @@ MUTANTS: dict[str, list[tuple[str, str, str, str, str]]] = {
                 "port.i | self.write_data[shift : shift + field.bits] if",
                 "reads as what it was a clock ago",
             ),
-            ("self.read_data.eq(0)", "self.read_data.eq(1)", "no other address reads anything"),
+            ("Mux(outside, 0, word)", "word", "no other address reads anything"),
         )
     ],
     "axi_lite_obeys": [
@@ -186,16 +186,20 @@ MUTANTS: dict[str, list[tuple[str, str, str, str, str]]] = {
     "sequencer_obeys": [
         (f"{CATALOGUE}.Sequencer", "hw.sequencer", *change)
         for change in (
-            ("self.abort | self.late | fails", "self.late | fails", "abort and late ADCs lead to safe"),
-            ("self.abort | self.late | fails", "self.abort | fails", "abort and late ADCs lead to safe"),
-            ("self.abort | self.late | fails", "self.abort | self.late", "a word that cannot be run leads to safe"),
-            ("self.reset.eq(1), self", "self.reset.eq(~self.stop), self", "lead to safe"),
+            ("self.abort | self.late | self.failed", "self.late | self.failed", "abort and late ADCs lead to safe"),
+            ("self.abort | self.late | self.failed", "self.abort | self.failed", "abort and late ADCs lead to safe"),
+            (
+                "self.abort | self.late | self.failed",
+                "self.abort | self.late",
+                "a word that cannot be run leads to safe",
+            ),
+            ("self.reset.eq(1)", "self.reset.eq(~self.stop)", "lead to safe"),
             ("dirty.eq(1), self.sign.eq(0)", "dirty.eq(1)", "safe ends the nudge"),
             ("depth.eq(0), self.sign.eq(0)", "depth.eq(0)", "a run begins without a nudge"),
             ("m.Case(Opcode.BETA)", "m.Case(Opcode.BETA, Opcode.ERROR)", "only BETA nudges"),
             (
-                'state("wait"), m.If(~self.reading)',
-                'state("wait"), m.If(~self.reading | ~self.stop)',
+                'state("wait"), m.If(~reading)',
+                'state("wait"), m.If(~reading | ~self.stop)',
                 "a WAIT lets all reads end",
             ),
             ("m.If(waited & ~busy)", "m.If(waited)", "while that is waited for"),
