@@ -107,7 +107,9 @@ def equal(samples: int = 1000) -> None:
         loop.times(**QUICK)
         built = time.perf_counter() - start
         same, clocks, seconds, simulated = 0, 0, 0.0, 0.0
-        for x, label in random_samples(made, samples, 0):
+        for number, (x, label) in enumerate(random_samples(made, samples, 0)):
+            if number % 50 == 0:
+                print(f"\r{name}: {same} of {number} equal", end="", file=sys.stderr, flush=True)
             begin = time.perf_counter()
             step = loop.step(x, label, BETA, (2, 1), gradients=False)
             between = time.perf_counter()

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import statistics
 import tempfile
 from collections import Counter
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -114,17 +116,18 @@ def synthesise(
         counts = Counter(cell["type"] for cell in netlist["modules"][top]["cells"].values())
         enclose(netlist["modules"][top], of.register)
         (directory / "model.json").write_text(json.dumps(netlist), encoding="utf-8")
-        found = []
-        for seed in seeds:
+
+        def placed(seed: int) -> float:
+            """Clock in Hz of one placement."""
+            report = f"report-{seed}.json"
             arguments = ["--json", "model.json", "--top", top, "--seed", str(seed), "--freq", f"{freq_hz / 1e6:g}"]
-            run_tool(
-                package,
-                function,
-                [*options, *arguments, "-q", "--timing-allow-fail", "--report", "report.json"],
-                directory,
-            )
-            (clock,) = json.loads((directory / "report.json").read_text("utf-8"))["fmax"].values()
-            found.append(clock["achieved"] * 1e6)
+            arguments += ["-q", "--timing-allow-fail", "--report", report]
+            run_tool(package, function, [*options, *arguments], directory)
+            (clock,) = json.loads((directory / report).read_text("utf-8"))["fmax"].values()
+            return float(clock["achieved"]) * 1e6
+
+        with ThreadPoolExecutor(os.cpu_count()) as pool:  # each placement is a process of its own
+            found = list(pool.map(placed, seeds))
     luts, ffs, dsps, brams = (
         sum(count * units for cell, count in counts.items() for start, units in kind.items() if cell.startswith(start))
         for kind in (of.luts, of.ffs, of.dsps, of.brams)

@@ -64,6 +64,7 @@ class Arrays:
         self.chip, self.linked, self.average = chip, linked, average
         self.mapping: Mapping = chip.mapping
         self.owner = {name: coupling for coupling, chain in self.mapping.chains.items() for name in chain}
+        self._sensed: dict[int, tuple[np.ndarray, ...]] = {}
 
     def begin_phase(self) -> None:
         """Read noise that is frozen over a phase is drawn anew."""
@@ -103,23 +104,31 @@ class Arrays:
 
         ``converted``: of each span of driven lines, [average, positions, sensed lines].
         """
-        lanes = self.linked.lanes
-        sense = beats_from(self.linked.sense, self.linked.reads[row]["sense_first"])
-        spans = sorted({tile.rows if direction == "forward" else tile.columns for tile in replica.tiles})
-        columns = []
-        for beat in sense:
-            tile = replica.tiles[beat.tile]
-            driven, sensed = (tile.rows, tile.columns) if direction == "forward" else (tile.columns, tile.rows)
-            lines = beat.line + np.arange(lanes) * beat.stride
-            used = (beat.mask >> np.arange(lanes)) & 1 == 1
-            codes = converted[spans.index(driven)]
-            # A line beyond the tile belongs to others; nothing of this read flows there. A lane without a line says
-            # anything.
-            inside = used & (lines >= 0) & (lines < sensed[1] - sensed[0])
-            read = codes[:, :, sensed[0] + np.clip(lines, 0, sensed[1] - sensed[0] - 1)]
-            columns.append(np.where(inside, read, np.where(used, 0, UNASKED)))
-        together = np.stack(columns, axis=2)  # [average, positions, beats, lanes]
-        return together.transpose(1, 2, 0, 3).reshape(-1, lanes)
+        span, line, used, inside = self.sensed(row, replica, direction)
+        read = np.stack(converted)[span[:, None], :, :, line]  # [beats, lanes, average, positions]
+        codes = np.where(inside[:, :, None, None], read, np.where(used, 0, UNASKED)[:, :, None, None])
+        return codes.transpose(3, 0, 2, 1).reshape(-1, line.shape[1])
+
+    def sensed(self, row: int, replica: Replica, direction: Direction) -> tuple[np.ndarray, ...]:
+        """Of every beat of a read: its span of driven lines [beats]; of its lanes [beats, lanes] the sensed line of the
+        matrix, whether there is one, and whether it is of the beat's tile.
+
+        A line beyond the tile belongs to others: nothing of this read flows there. A lane without a line says anything.
+        """
+        if row not in self._sensed:
+            lane = np.arange(self.linked.lanes)
+            sense = beats_from(self.linked.sense, self.linked.reads[row]["sense_first"])
+            spans = sorted({tile.rows if direction == "forward" else tile.columns for tile in replica.tiles})
+            found = []
+            for beat in sense:
+                tile = replica.tiles[beat.tile]
+                driven, sensed = (tile.rows, tile.columns) if direction == "forward" else (tile.columns, tile.rows)
+                lines, count = beat.line + lane * beat.stride, sensed[1] - sensed[0]
+                used = beat.mask >> lane & 1 == 1
+                inside = used & (lines >= 0) & (lines < count)
+                found.append((spans.index(driven), sensed[0] + np.clip(lines, 0, count - 1), used, inside))
+            self._sensed[row] = tuple(np.array(each) for each in zip(*found, strict=True))
+        return self._sensed[row]
 
     def check_drive(self, answer: Answer, beats: Codes) -> None:
         """Whether the beats of a read, [beats, (crossbar, line, stride, mask, codes ...)], drove the right lines.
