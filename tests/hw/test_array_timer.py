@@ -17,7 +17,7 @@ def turn(settle: int, integrate: int, convert: int, discharge: int, average: int
     return ["apply", *["settle"] * settle, *reading * average, "latch", *["discharge"] * discharge]
 
 
-@pytest.mark.parametrize(("times", "average", "conversions"), itertools.product(TIMES, (1, 3), (1, 4)))
+@pytest.mark.parametrize(("times", "average", "conversions"), [*itertools.product(TIMES, (1, 3), (1, 4))])
 @pytest.mark.parametrize("transposed", [0, 1])
 def test_turns_follow_each_other_stage_by_stage(
     times: tuple[int, ...], average: int, conversions: int, transposed: int
