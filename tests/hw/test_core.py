@@ -20,7 +20,7 @@ from tb.reference import Reference, random_samples
 
 # Nudged phases end before they forget where they began, and are shorter than the free one.
 BETA, SWEEPS = 0.75, (3, 1)
-# Small crossbars, so that everything has several tiles; coarse converters, so that codes clip.
+# Small crossbars, so that everything has several tiles, and tiles share words; coarse converters, so that codes clip.
 SETTINGS = (
     "controller.lanes=2", "controller.state_bits=12", "dac.bits=5", "adc.bits=6", "adc.full_scale_ampere=2e-5",
 )  # fmt: skip
@@ -55,7 +55,7 @@ def network() -> EnergyNetwork:
 
 @lru_cache
 def compiled() -> mapping.Mapping:
-    return mapping.compile(network(), Target.load("rram-hfo2", (8, 12), SETTINGS))
+    return mapping.compile(network(), Target.load("rram-hfo2", (7, 12), SETTINGS))
 
 
 @lru_cache
