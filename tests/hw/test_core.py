@@ -32,14 +32,16 @@ def network() -> EnergyNetwork:
         "x_a": Conv2d((1, 3, 3), 3, 3, 1, 1),
         "a_b": Conv2d((3, 3, 3), 5, (3, 2), (2, 1), (1, 0)),
         "x_b": Conv2d((1, 3, 3), 5, (1, 2), (2, 1)),
+        "a_c": Dense((3, 3, 3), (3,)),
         "b_output": Dense((5, 2, 2), (2,)),  # a beat a tile: the same sum in every clock
     }
     for number, coupling in enumerate(couplings.values()):
-        coupling.initialise(0.7, torch.Generator().manual_seed(number))
+        coupling.initialise(1.0, torch.Generator().manual_seed(number))
     layers = {
         "x": Layer((1, 3, 3), (-1.0, 1.0)),
         "a": Layer((3, 3, 3), (0.0, 1.5), stiffness=1.25),
         "b": Layer((5, 2, 2), (-1.0, 1.0)),
+        "c": Layer((3,), (0.0, 1.0)),  # a third read in a round
         "output": Layer((2,)),
     }
     made = EnergyNetwork(
@@ -55,7 +57,7 @@ def network() -> EnergyNetwork:
 
 @lru_cache
 def compiled() -> mapping.Mapping:
-    return mapping.compile(network(), Target.load("rram-hfo2", (7, 12), SETTINGS))
+    return mapping.compile(network(), Target.load("rram-hfo2", (5, 12), SETTINGS))
 
 
 @lru_cache
