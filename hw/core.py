@@ -39,7 +39,7 @@ class Core(Component):
 
     A memory whose port has ``NAME_enable`` holds its data while that is low. Memories that are written have
     ``NAME_write``, ``NAME_write_address`` and ``NAME_write_data``; a read in the clock of a write to the same word
-    gives the word of before. Where low-rank couplings are chained, sums are read at two addresses (``bus``).
+    may give anything. Where low-rank couplings are chained, sums are read at two addresses (``bus``).
 
     Members:
         Ports to the arrays: ``feed``, ``drive``, ``request``, ``codes``, ``row``, ``direction``, ``apply``,

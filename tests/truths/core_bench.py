@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from amaranth import Elaboratable, Module
+from amaranth import Elaboratable, Module, Mux, Signal
 from amaranth.lib.memory import Memory
 from amaranth.sim import Simulator
 
@@ -72,19 +72,24 @@ class CoreBench(Elaboratable):
         m.submodules.core = core = self.core
         for name, memory in self.memories.items():
             m.submodules[name] = memory
-            for port in PORTS.get(name, (name,)):
-                reading = memory.read_port()
-                m.d.comb += [
-                    reading.addr.eq(getattr(core, f"{port}_address")),
-                    reading.en.eq(getattr(core, f"{port}_enable", 1)),
-                    getattr(core, f"{port}_data").eq(reading.data),
-                ]
+            written: Any = 0
             if hasattr(core, f"{name}_write"):
                 writing = memory.write_port()
+                written = writing.en
                 m.d.comb += [
                     writing.addr.eq(getattr(core, f"{name}_write_address")),
                     writing.data.eq(getattr(core, f"{name}_write_data")),
                     writing.en.eq(getattr(core, f"{name}_write")),
+                ]
+            for port in PORTS.get(name, (name,)):
+                reading = memory.read_port()
+                address, collided = getattr(core, f"{port}_address"), Signal()
+                # What is read in the clock of a write to the word may be anything.
+                m.d.sync += collided.eq(written & (getattr(core, f"{name}_write_address", 0) == address))
+                m.d.comb += [
+                    reading.addr.eq(address),
+                    reading.en.eq(getattr(core, f"{port}_enable", 1)),
+                    getattr(core, f"{port}_data").eq(Mux(collided, ~reading.data, reading.data)),
                 ]
         return m
 
