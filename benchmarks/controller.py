@@ -3,7 +3,7 @@
 python benchmarks/controller.py busy               how busy the ADC stream is, and the formula
 python benchmarks/controller.py equal [SAMPLES]    EP steps of random samples against sim, three networks, speed
 python benchmarks/controller.py resnet13           full-size Hopfield-ResNet13: Verilog, program, clocks of an EP step
-python benchmarks/controller.py synthesis          LUTs and fmax on ECP5 over lanes and state bits (long)
+python benchmarks/controller.py synthesis [SEEDS]  LUTs and fmax on ECP5 over lanes and state bits (hours)
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from eqprop import Conv2d, Coupling, Dense, Edge, EnergyNetwork, FixedPoint, Lay
 from eqprop.data import load
 from hw.clocks import Times, section_clocks, step_clocks, sweep_beats
 from hw.config import ControllerConfig
+from hw.controller import Controller
 from hw.core import Core
 from hw.emit import rtlil, verilog
 from hw.link import Linked, link
@@ -168,12 +169,12 @@ def rounds(linked: Linked) -> Iterator[Round]:
             reads = []
 
 
-def synthesis() -> None:
-    """Median of 5 placements on ECP5, the core of the preset digits with its memories outside."""
+def synthesis(seeds: int = 5) -> None:
+    """Median of placements on ECP5, the whole controller of the preset digits."""
     base = ControllerConfig.preset("digits")
-    for lanes, bits in ((8, 16), (4, 16), (16, 16), (8, 12), (8, 8)):
+    for lanes, bits in ((8, 16), (4, 16), (2, 16), (8, 12), (8, 8)):
         config = dataclasses.replace(base, lanes=lanes, drive_lanes=4 * lanes, state_bits=bits)
-        found = synthesise(rtlil(Core(Tables(config)), "core"), "core")
+        found = synthesise(rtlil(Controller(config), "controller"), "controller", seeds=range(1, seeds + 1))
         print(
             f"{lanes} lanes, {bits} state bits: {found.luts} LUTs, {found.ffs} flip-flops, {found.dsps} multipliers, "
             f"{found.brams} block memories, {found.fmax_hz / 1e6:.1f} MHz ({found.device})",

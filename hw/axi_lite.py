@@ -42,8 +42,8 @@ class AxiLite(Component):
         whole, partial = Signal(), Signal()
         # One clock after the other: on the simple bus, looked up, answered.
         carries_write, finds_write, answers_write = Signal(), Signal(), Signal()
-        carries_read, finds_read, answers_read = Signal(), Signal(), Signal()
-        free = ~(carries_write | finds_write | answers_write | carries_read | finds_read | answers_read)
+        finds_read, answers_read = Signal(), Signal()
+        free = ~(carries_write | finds_write | answers_write | self.read | finds_read | answers_read)
         m.d.comb += [
             # Both address and data of a write are there, and no answer waits to be taken.
             writes.eq(self.bus_awvalid & self.bus_wvalid & ~self.bus_bvalid & free),
@@ -57,14 +57,13 @@ class AxiLite(Component):
             carries_write.eq(0),
             finds_write.eq(carries_write),
             answers_write.eq(finds_write),
-            carries_read.eq(0),
-            finds_read.eq(carries_read),
+            finds_read.eq(self.read),
             answers_read.eq(finds_read),
         ]
         # A read goes first; the next one has to wait long enough for a write to follow.
         with m.If(reads):
             m.d.comb += self.bus_arready.eq(1)
-            m.d.sync += [self.address.eq(self.bus_araddr), self.read.eq(1), carries_read.eq(1)]
+            m.d.sync += [self.address.eq(self.bus_araddr), self.read.eq(1)]
         with m.Elif(writes):
             m.d.comb += [self.bus_awready.eq(1), self.bus_wready.eq(1)]
             m.d.sync += [self.address.eq(self.bus_awaddr), self.write.eq(whole), carries_write.eq(1)]

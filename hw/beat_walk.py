@@ -85,12 +85,10 @@ class BeatWalk(Component):
             self.list_address.eq(first + number),
             self.tile_address.eq(row.tile_first + beat.tile),
         ]
-        finished, inside = Signal(), Signal()
-        down, across = walk.top + beat.down, walk.left + beat.across
+        finished = Signal()
         m.d.comb += [
             walk.advance.eq(taken & beat.last),
             finished.eq(beat.last & walk.is_last),
-            inside.eq((down >= 0) & (down < side.height) & (across >= 0) & (across < side.width)),
         ]
         m.d.sync += [
             fetched.eq(asking),
@@ -103,7 +101,7 @@ class BeatWalk(Component):
             held.line.eq(beat.line),
             held.stride.eq(beat.stride),
             held.mask.eq(beat.mask),
-            held.inside.eq(inside),
+            held.inside.eq(walk.sees(beat.down, beat.across)),
             held.address.eq(walk.address + beat.offset),
             held.turn_last.eq(beat.turn_last),
             held.finished.eq(finished),

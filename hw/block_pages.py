@@ -18,7 +18,6 @@ from typing import Any
 
 from amaranth import Shape, signed
 from amaranth.hdl import UnusedElaboratable
-from amaranth.lib import data
 from amaranth.lib.wiring import Component, In
 
 from hw.array_timer import ArrayTimer
@@ -139,8 +138,7 @@ def ports_of(block: Component) -> list[tuple[str, str, int]]:
     """Name in Verilog, direction, width of every port."""
     found = []
     for path, member, value in block.signature.flatten(block):
-        shape = value.shape()
-        width = shape.size if isinstance(shape, data.Layout) else Shape.cast(shape).width
+        width = Shape.cast(value.shape()).width
         found.append(("__".join(map(str, path)), "in" if member.flow == In else "out", width))
     return found
 
@@ -150,8 +148,6 @@ def main() -> None:
 
     (folder,) = map(Path, sys.argv[1:])
     folder.mkdir(parents=True, exist_ok=True)
-    for path in folder.iterdir():
-        path.unlink()
     for name, text in pages().items():
         (folder / name).write_text(text, encoding="utf-8")
         if name.endswith(".json"):

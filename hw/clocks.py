@@ -57,11 +57,16 @@ class Times:
             config.average,
         )
 
+    @property
+    def conversions(self) -> int:
+        """Of each beat: a register of 0 counts as 1."""
+        return max(1, self.average)
+
     def reading(self, row: dict[str, Any]) -> int:
         """Clocks from lines that are driven to codes that are there."""
         way = row["transposed"]
         once = self.integrate + max(1, row["conversions"]) * max(1, self.convert[way])
-        return self.settle[way] + max(1, self.average) * once
+        return self.settle[way] + self.conversions * once
 
 
 @dataclass
@@ -96,7 +101,7 @@ class _Reader:
             latched = max(applied + 1 + reading, self.asked)
             if number == 0:
                 sensed_from = max(applied, self.asked) + SENSE_LATENCY
-            self.asked = max(latched + 1, sensed_from) + sense[turn] * self.times.average - 1
+            self.asked = max(latched + 1, sensed_from) + sense[turn] * self.times.conversions - 1
             self.rests = latched + 1 + self.times.discharge
             driven_from = applied + 1
         self.driver_free = driven_from

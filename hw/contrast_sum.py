@@ -53,14 +53,13 @@ class ContrastSum(Component):
         captured, of_post = Signal(), Signal()
 
         # Places of a position are worked out while the one before is read.
-        down, across = pre.top + self.of_row.down, pre.left + self.of_row.across
         m.d.sync += placing.eq(self.begin)
         with m.If(placing | (asking & captured & of_post)):
             m.d.sync += [
                 asking.eq(placing | ~is_last),
                 x_at.eq(pre.address + self.of_row.offset),
                 y_at.eq(post.address + self.of_column.offset),
-                inside.eq((down >= 0) & (down < row.pre.height) & (across >= 0) & (across < row.pre.width)),
+                inside.eq(pre.sees(self.of_row.down, self.of_row.across)),
                 is_last.eq(pre.is_last),
             ]
         with m.If(placing):

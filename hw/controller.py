@@ -146,7 +146,6 @@ class Controller(Component):
             registers.write.eq(bus.write & at_registers),
             registers.write_data.eq(bus.write_data),
         ]
-        chosen = Signal(len(memories) + 1)
         heres = [at_registers]
         for name, copies in memories.items():
             base, size = self.map.base(name), self.map.size(name)
@@ -159,7 +158,7 @@ class Controller(Component):
                     memory.host.write.eq(here & bus.write),
                     memory.host.write_data.eq(bus.write_data),
                 ]
-        m.d.sync += chosen.eq(delayed(m, Cat(*heres), 1))
+        chosen = delayed(m, Cat(*heres), 2)
         answers = [registers.read_data, *(copies[0].host_read_data for copies in memories.values())]
         word: Any = 0
         for number, answer in enumerate(answers):

@@ -18,9 +18,10 @@ class HostMemory(Component):
     Members:
         read_address, read_enable, read_data: the data is of the address of the clock before, held while not enabled.
         write_enable, write_address, write_data: a word changes at the end of the clock.
-        engine_busy: the ports above are in use; else they are the host's.
+        engine_busy: the ports above are in use; else they are the host's. What a read gives in the clock of a write to
+            its word may be anything.
         host: address (in 32-bit words: row * padded columns + column), enable, write, write_data.
-        host_read_data: of the address of the clock before; 0 where ``enable`` was low, or the memory busy.
+        host_read_data: of the address two clocks before; 0 where ``enable`` was low, or the memory busy.
 
     Raises:
         ValueError: for fewer than one bit or row.

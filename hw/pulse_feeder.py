@@ -82,7 +82,6 @@ class PulseFeeder(Component):
         pre_at, post_at = Signal.like(self.state_address), Signal.like(self.state_address)
         tile, next_tile, word = Signal(self.tile_data.shape()), Signal.like(beat.tile), Signal(self.state_data.shape())
         inside, of_row, ended, captured = Signal(), Signal(), Signal(), Signal()
-        down, across = pre.top + beat.down, pre.left + beat.across
         m.d.comb += [
             self.busy.eq(1),
             self.contrasts_address.eq(self.index),
@@ -95,7 +94,7 @@ class PulseFeeder(Component):
             given.last.eq(ended & ~of_row),
             self.stride.eq(beat.stride),
         ]
-        m.d.sync += inside.eq((down >= 0) & (down < row.pre.height) & (across >= 0) & (across < row.pre.width))
+        m.d.sync += inside.eq(pre.sees(beat.down, beat.across))
         with m.FSM():
             with m.State("rest"):
                 m.d.comb += self.busy.eq(0)

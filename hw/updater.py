@@ -114,8 +114,6 @@ class Updater(Component):
             m.d.sync += [word.eq(word + 1), left.eq(left - 1), is_last.eq(left == 2)]
         copying, clearing, resetting = Signal(), Signal(), Signal()
         origin, goal = Signal.like(layer.state), Signal.like(layer.state)
-        copied, moved, moved_to = Signal(), Signal(), Signal.like(layer.state)
-        moved_state = delayed(m, self.state_data.as_value(), 1)
         m.d.comb += [origin.eq(layer.state), goal.eq(layer.state)]
         with m.Switch(opcode):
             with m.Case(Opcode.SNAPSHOT):
@@ -124,7 +122,8 @@ class Updater(Component):
                 m.d.comb += goal.eq(layer.captured)
             with m.Case(Opcode.RESTORE):
                 m.d.comb += origin.eq(layer.snapshot)
-        m.d.sync += [copied.eq(copying), moved.eq(copied), moved_to.eq(delayed(m, goal + word, 1))]
+        copied, moved, moved_to = delayed(m, copying, 1), delayed(m, copying, 2), delayed(m, goal + word, 2)
+        moved_state = delayed(m, self.state_data.as_value(), 1)
 
         # The states' memory serves whoever works; only one does.
         m.d.comb += [
@@ -347,9 +346,7 @@ class Updater(Component):
         lane = Array(states)[delayed(m, unit, 2)[:lane_bits] if lane_bits else 0]
         state = Signal(signed(c.state_bits + 1))
         m.d.sync += state.eq(Mux(layer.signed, lane.as_signed(), lane))
-        m.d.comb += [
-            p.done.eq(chosen & delayed(m, delayed(m, unit, 2) + 1 == layer.units, 1)),
-        ]
+        m.d.comb += p.done.eq(chosen & delayed(m, delayed(m, unit, 2) + 1 == layer.units, 1))
         with m.If(p.run):
             m.d.sync += unit.eq(unit + 1)
             with m.If(chosen & ((before == 0) | (state > best))):

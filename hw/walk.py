@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth import Module, Signal
+from amaranth import Module, Signal, Value
 from amaranth.lib import data
 from amaranth.lib.wiring import Component, In, Out
 
@@ -19,7 +19,7 @@ class Walk(Component):
         rows, columns: of the region.
         begin: the next clock shows the first position.
         advance: the next clock shows the next position; after the last comes the first.
-        top, left: place of the window, negative in the padding.
+        top, left: place of the window, negative in the padding; see also :meth:`sees`.
         address: of the window's first word.
         is_last: whether this is the last position.
     """
@@ -77,3 +77,8 @@ class Walk(Component):
                 self.address.eq(self.address + self.walk.base_across),
             ]
         return m
+
+    def sees(self, down: Value, across: Value) -> Value:
+        """Whether a place in the window lies in the image, or in its padding."""
+        y, x = self.top + down, self.left + across
+        return (y >= 0) & (y < self.walk.height) & (x >= 0) & (x < self.walk.width)

@@ -97,7 +97,7 @@ def verify(
     return Verified(
         {one: tested[one] for one in simulators},
         json.loads(seen.read_text()) if seen.is_file() else {},
-        waveform(last, NAME, build / f"{NAME}-{last}") if waves else None,
+        waveform(last, NAME, folder_of(build, last)) if waves else None,
     )
 
 
@@ -117,7 +117,12 @@ def simulated(
     seen.unlink(missing_ok=True)
     settings = settings | {"HWMAP_COVERAGE": str(seen.resolve())}
     found = run(blocks, "top", BLOCKS, simulator, build / f"blocks-{simulator}")
-    return found + run(whole, NAME, WHOLE, simulator, build / f"{NAME}-{simulator}", settings=settings, waves=waves)
+    return found + run(whole, NAME, WHOLE, simulator, folder_of(build, simulator), settings=settings, waves=waves)
+
+
+def folder_of(build: Path, simulator: Simulator) -> Path:
+    """Where the whole controller is built and run."""
+    return build / f"{NAME}-{simulator}"
 
 
 def coverage_of(build: Path, simulator: Simulator) -> Path:

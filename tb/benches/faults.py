@@ -1,4 +1,4 @@
-"""cocotb: stopping, aborting, resetting, and ADCs that do not answer; after each the next EP step is right again."""
+"""cocotb: stopping, aborting, resetting, and ADCs that do not answer; after each the next free phase is right again."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ class Bench:
     async def start(self) -> None:
         await self.port.carry_out([self.host.register("interrupt_status", 0xF), self.host.command(start=1)])
 
-    async def step_is_right(self, lag: int = 0) -> None:
+    async def free_phase_is_right(self, lag: int = 0) -> None:
         """The free phase of an EP step on fresh arrays gives the simulator's states; then it is aborted."""
         self.arrays = self.new_arrays()
         self.arrays.lag = lag
@@ -119,7 +119,7 @@ class Bench:
 
 @cocotb.test()
 async def aborts_at_any_time_come_to_rest(dut: Any) -> None:
-    """Aborts over the bus, in whatever state they arrive; the last is followed by an EP step that is right."""
+    """Aborts over the bus, in whatever state they arrive; the last is followed by a free phase that is right."""
     bench = Bench(dut)
     await bench.begin()
     draw = random.Random(bench.seed)
@@ -134,7 +134,7 @@ async def aborts_at_any_time_come_to_rest(dut: Any) -> None:
         task.cancel()
         dut.codes__valid.value = 0
         bench.arrays = bench.new_arrays()
-    await bench.step_is_right()
+    await bench.free_phase_is_right()
 
 
 @cocotb.test()
@@ -154,7 +154,7 @@ async def a_stop_ends_after_the_round(dut: Any) -> None:
     assert await bench.event("aborted")
     task.cancel()
     dut.codes__valid.value = 0
-    await bench.step_is_right()
+    await bench.free_phase_is_right()
 
 
 @cocotb.test()
@@ -175,7 +175,7 @@ async def an_adc_that_never_answers_is_late(dut: Any) -> None:
     assert bench.host.field_of("status", "error", await bench.port.register(bench.host, "status"))
     task.cancel()
     dut.codes__valid.value = 0
-    await bench.step_is_right()
+    await bench.free_phase_is_right()
 
 
 @cocotb.test()
@@ -183,7 +183,7 @@ async def slow_adcs_change_nothing(dut: Any) -> None:
     """Answers that come late, but in time, give the same states."""
     bench = Bench(dut)
     await bench.begin()
-    await bench.step_is_right(lag=7)
+    await bench.free_phase_is_right(lag=7)
 
 
 @cocotb.test()
@@ -221,4 +221,4 @@ async def a_reset_in_the_middle_leaves_nothing_behind(dut: Any) -> None:
     await ClockCycles(dut.clk, 2)
     assert STATES[int(dut.state.value)] == "idle"
     await bench.settings()
-    await bench.step_is_right()
+    await bench.free_phase_is_right()

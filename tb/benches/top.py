@@ -78,7 +78,6 @@ class Top(Component):
                 ours, theirs = getattr(self, name), getattr(bus, name)
                 m.d.comb += theirs.eq(ours) if member.flow is In else ours.eq(theirs)
         in_registers, in_memory = Signal(), Signal()
-        in_memory_before, mapped_before = Signal(), Signal()
         m.d.comb += [
             in_registers.eq(bus.address < MAP.registers_bytes),
             in_memory.eq(bus.address // window.size == MAP.base("memory") // window.size),
@@ -90,11 +89,9 @@ class Top(Component):
             memory.host.enable.eq(in_memory & (bus.read | bus.write)),
             memory.host.write.eq(bus.write),
             memory.host.write_data.eq(bus.write_data),
-            bus.read_data.eq(Mux(in_memory_before, memory.host_read_data, delayed(m, registers.read_data, 1))),
-            bus.error.eq(~mapped_before),
+            bus.read_data.eq(Mux(delayed(m, in_memory, 2), memory.host_read_data, delayed(m, registers.read_data, 1))),
+            bus.error.eq(~delayed(m, in_memory | in_registers, 2)),
         ]
-        m.d.sync += in_memory_before.eq(delayed(m, in_memory, 1))
-        m.d.sync += mapped_before.eq(delayed(m, in_memory | in_registers, 1))
         ring, rang = registers.fields.command.ring, registers.fields.event.rang
         m.d.comb += [ring.clear.eq(ring.o), rang.set.eq(ring.o)]
         return m

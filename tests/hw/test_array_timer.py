@@ -1,6 +1,7 @@
 """Truth: the stages of a turn, written out clock by clock."""
 
 import itertools
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -15,6 +16,13 @@ def turn(settle: int, integrate: int, convert: int, discharge: int, average: int
     """What each clock of a turn does, from apply on, while nothing is waited for."""
     reading = ["integrate"] * integrate + ["convert"] * (max(1, convert) * max(1, conversions))
     return ["apply", *["settle"] * settle, *reading * average, "latch", *["discharge"] * discharge]
+
+
+def run(timer: ArrayTimer, bench: Callable[[Any], Any]) -> None:
+    simulator = Simulator(timer)
+    simulator.add_clock(1e-8)
+    simulator.add_testbench(bench)
+    simulator.run()
 
 
 @pytest.mark.parametrize(("times", "average", "conversions"), [*itertools.product(TIMES, (1, 3), (1, 4))])
@@ -38,10 +46,7 @@ def test_turns_follow_each_other_stage_by_stage(
             seen.extend(now or ["rest"])
             await ctx.tick()
 
-    simulator = Simulator(timer)
-    simulator.add_clock(1e-8)
-    simulator.add_testbench(bench)
-    simulator.run()
+    run(timer, bench)
     stages = (transposed_settle, transposed_convert) if transposed else (settle, convert)
     wanted = ["rest", *turn(stages[0], integrate, stages[1], discharge, average, conversions)]
     assert seen == (wanted * 150)[:150]
@@ -58,8 +63,5 @@ def test_latch_waits_for_the_codes_of_the_turn_before() -> None:
             seen.append(ctx.get(timer.latch))
             await ctx.tick()
 
-    simulator = Simulator(timer)
-    simulator.add_clock(1e-8)
-    simulator.add_testbench(bench)
-    simulator.run()
+    run(timer, bench)
     assert seen == [0] * 9 + [1, 0, 0]

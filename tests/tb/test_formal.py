@@ -174,7 +174,7 @@ MUTANTS: dict[str, list[tuple[str, str, str, str, str]]] = {
                 "finds_write.eq(carries_write | finds_write),",
                 "a whole write is answered in time",
             ),
-            ("answers_read.eq(finds_read),", "finds_read.eq(carries_read | finds_read),", "a read is answered in time"),
+            ("answers_read.eq(finds_read),", "finds_read.eq(self.read | finds_read),", "a read is answered in time"),
             ("self.bus_wstrb.all()", "self.bus_wstrb.any()", "only whole words are written"),
             ("self.write.eq(whole)", "self.write.eq(whole & ~self.bus_awprot[0])", "whole words are written"),
             ("partial | self.error", "self.error", "parts are refused"),
