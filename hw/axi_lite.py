@@ -19,7 +19,7 @@ class AxiLite(Component):
 
     Members:
         bus_*: AMBA AXI4-Lite (ARM IHI 0022), without the optional signals.
-        address, read, write, write_data: of one clock.
+        read, write: strobes; address, write_data: held until the next.
         read_data, error: answers, two clocks later.
     """
 
@@ -53,7 +53,6 @@ class AxiLite(Component):
         m.d.sync += [
             self.read.eq(0),
             self.write.eq(0),
-            self.write_data.eq(self.bus_wdata),
             carries_write.eq(0),
             finds_write.eq(carries_write),
             answers_write.eq(finds_write),
@@ -66,7 +65,8 @@ class AxiLite(Component):
             m.d.sync += [self.address.eq(self.bus_araddr), self.read.eq(1)]
         with m.Elif(writes):
             m.d.comb += [self.bus_awready.eq(1), self.bus_wready.eq(1)]
-            m.d.sync += [self.address.eq(self.bus_awaddr), self.write.eq(whole), carries_write.eq(1)]
+            m.d.sync += [self.address.eq(self.bus_awaddr), self.write_data.eq(self.bus_wdata)]
+            m.d.sync += [self.write.eq(whole), carries_write.eq(1)]
             m.d.sync += partial.eq(self.bus_wstrb.any() & ~whole)
 
         with m.If(answers_write):

@@ -28,12 +28,12 @@ from mapping.program import Instruction, Opcode
 
 FETCH = 3  # clocks of every word: asked for, taken, decoded
 CLEAN = 1  # a start after a HALT: no sums to clear
-FEED_LATENCY = 3 + DacFeeder.latency  # from a row to its first code in a bank
+FEED_LATENCY = 4 + DacFeeder.latency  # from a row to its first code in a bank
 CHAIN_LATENCY = Scaler.latency  # of sums on their way to be codes
 DRIVE_LATENCY = 9  # from a read that is fed to its first beat
 SENSE_LATENCY = 8  # from a read's first turn to its first request
-ADD_LATENCY = 5  # from the last request to the last sum, and until that is seen
-UPDATE_LATENCY = FETCH + 15 + Scaler.latency + SquaredErrorNudger.latency  # started, its pipeline, seen to be over
+ADD_LATENCY = 6  # from the last request to the last sum, and until that is seen
+UPDATE_LATENCY = FETCH + 17 + Scaler.latency + SquaredErrorNudger.latency  # started, its pipeline, seen to be over
 
 
 @dataclass(frozen=True)
@@ -156,7 +156,7 @@ def section_clocks(linked: Linked, times: Times) -> dict[str, int]:
 def word_clocks(linked: Linked, word: Instruction) -> int:
     """A word that works on a whole layer, or at once."""
     if word.opcode == Opcode.CLEAR:
-        return FETCH + 3 + word.number
+        return FETCH + 4 + word.number
     if word.opcode not in LAYER_OPERATIONS:
         return FETCH
     layer = linked.layers[word.index]
@@ -164,8 +164,8 @@ def word_clocks(linked: Linked, word: Instruction) -> int:
         sources: int = layer["sources"] if word.opcode == Opcode.UPDATE else layer["inputs"]
         return int(layer["words"]) * sources + UPDATE_LATENCY
     if word.opcode == Opcode.ANSWER:
-        return int(layer["units"]) + FETCH + 8
-    return int(layer["words"]) + FETCH + (5 if word.opcode == Opcode.RESET else 7)
+        return int(layer["units"]) + FETCH + 10
+    return int(layer["words"]) + FETCH + (6 if word.opcode == Opcode.RESET else 9)
 
 
 def step_clocks(linked: Linked, times: Times, free_sweeps: int, nudged_sweeps: int) -> int:
@@ -190,11 +190,11 @@ def sweep_beats(linked: Linked) -> int:
 
 
 def contrast_clocks(linked: Linked) -> int:
-    """All gradients of an EP step, about: a beat of columns takes 4 clocks a position and 7 more, for every row."""
+    """All gradients of an EP step, about: a beat of columns takes 4 clocks a position and 9 more, for every row."""
     found = 0
     for row in linked.contrasts:
         rows = linked.sense[row["row_first"] : row["row_first"] + row["row_count"]]
         columns = linked.sense[row["column_first"] : row["column_first"] + row["column_count"]]
         beats = sum(one.mask.bit_count() * sum(other.tile == one.tile for other in columns) for one in rows)
-        found += beats * (4 * row["rows"] * row["columns"] + 7)
+        found += beats * (4 * row["rows"] * row["columns"] + 9)
     return found

@@ -8,6 +8,7 @@ from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import Component, In, Out
 
 from hw.beat_walk import BeatWalk
+from hw.delay import delayed
 from hw.register_map import CLOCK_BITS
 from hw.tables import Tables, address
 
@@ -18,7 +19,7 @@ class Collector(Component):
     """Asks for the codes of a turn, beat by beat, and adds what comes to the sums: sum <- sum + code.
 
     Codes come in the order they were asked for. A code outside the converter's symmetric range counts as its end. With
-    averaging each beat is asked for ``average`` times, and all its codes are added. One beat a clock; three clocks from
+    averaging each beat is asked for ``average`` times, and all its codes are added. One beat a clock; four clocks from
     a code to its sum, a sum that is needed again in the next two is handed on.
 
     Members:
@@ -27,7 +28,8 @@ class Collector(Component):
         o: stream of requests: crossbar, line (of lane 0), stride, mask.
         codes: stream of answers, ``lanes`` codes.
         average: see above; timeout: clocks to wait for an answer.
-        sum_address, sum_data: read port of the sums' memory; write, write_address, write_data: its write port.
+        sum_address, sum_data: read port of the sums' memory, two clocks from address to data.
+        write, write_address, write_data: its write port.
         list_*, tile_*: see :class:`BeatWalk`.
         busy: something was asked for, or is still to be asked for or added.
         late: strobe a clock later, no answer came in time; clipped: codes just added that are at an end of their range.
@@ -131,14 +133,14 @@ class Collector(Component):
         with m.Elif(~is_late):
             m.d.sync += patience.eq(patience + 1)
 
-        # Adding: codes were taken, their sums are there; codes and sums are kept; added.
+        # Adding: codes were taken; two clocks later their sums are there; codes and sums are kept; added.
         taking, there, adding = Signal(), Signal(), Signal()
-        place_there, answer = Signal(where), Signal(where)
+        place_there, answer = delayed(m, head, 2), Signal(where)
         taken, before = Signal(self.codes.payload.shape()), Signal(self._sums)
         m.d.comb += [self.sum_address.eq(head.address), taking.eq(self.codes.valid & self.codes.ready)]
-        m.d.sync += [there.eq(taking), adding.eq(there), answer.eq(place_there), before.eq(self.sum_data)]
-        with m.If(taking):
-            m.d.sync += [place_there.eq(head), taken.eq(self.codes.payload)]
+        asking = delayed(m, taking, 1)
+        m.d.comb += taken.eq(delayed(m, self.codes.payload, 2))
+        m.d.sync += [there.eq(asking), adding.eq(there), answer.eq(place_there), before.eq(self.sum_data)]
         # Sums of the last two beats are newer than what the memory gave.
         written, last, from_last, from_earlier = Signal(), Signal.like(self.write_address), Signal(), Signal()
         handed, earlier = Signal(self._sums), Signal(self._sums)
@@ -168,6 +170,6 @@ class Collector(Component):
             self.write.eq(adding & answer.used.any()),
             self.write_address.eq(answer.address),
             self.clipped.eq(sum(ends)),
-            self.busy.eq(running | self.i.valid | waiting.r_rdy | there | adding),
+            self.busy.eq(running | self.i.valid | waiting.r_rdy | asking | there | adding),
         ]
         return m

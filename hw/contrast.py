@@ -23,7 +23,7 @@ class Contrast(Component):
     A beat to ``gradient`` for each tile, each of its rows, each of its beats of columns, in the order of the beats'
     lists: beats of rows, their lanes, beats of columns. While each is taken at once, busy for
 
-        2 + 6 beats of rows + lanes left out before the last of each + 5 rows + gradients (4 positions + 7)
+        2 + 6 beats of rows + lanes left out before the last of each + 5 rows + gradients (4 positions + 9)
 
     clocks.
 
@@ -33,7 +33,8 @@ class Contrast(Component):
         busy: from the clock after start to the end.
         contrasts_address, contrasts_data: port of the table.
         list_address, list_data: of the sensed beats, those of rows and those of columns.
-        tile_address, tile_data: of the tiles; state_address, state_data: of the states.
+        tile_address, tile_data: of the tiles.
+        state_address, state_data: of the states, two clocks from address to data.
         gradient: stream of beats: matrix (row of the table), crossbar, line of the row, line of lane 0's column (modulo
             its width) and stride, mask, and ``lanes`` values, whole numbers in codes of both layers. What is offered
             is held until it is taken, or until a reset.
@@ -156,9 +157,11 @@ class Contrast(Component):
                     self._next_lane(m, lines, lane, of_row)
                     m.next = "lane"
                 with m.Else():
-                    m.d.comb += adding.begin.eq(1)
                     m.d.sync += column.eq(column + 1)
-                    m.next = "give"
+                    m.next = "begin"
+            with m.State("begin"):
+                m.d.comb += adding.begin.eq(1)
+                m.next = "give"
             with m.State("give"):
                 m.d.comb += self.gradient.valid.eq(~adding.busy)
                 with m.If(self.gradient.valid & self.gradient.ready):

@@ -15,14 +15,14 @@ class ContrastSum(Component):
     """values[lane] <- sum over positions of x+ y+[lane] - x- y-[lane].
 
     Golden model: ``mapping.arithmetic.contrast``. At every position words of the states' memory are read in four
-    clocks: x, captured x, y, captured y. Stages behind an address: the memory's, the word, factors, products (one
-    multiplier a lane), sums. Busy for 4 positions + 5 clocks.
+    clocks: x, captured x, y, captured y. Stages behind an address: the memory's (two), the word, factors, products (one
+    multiplier a lane), sums. Busy for 4 positions + 6 clocks.
 
     Members:
         begin: start from 0 with what the next clock shows; all inputs are held until the end.
         row: of the table of contrasts. of_row, of_column: beats; lane: of the row in its beat.
         minus: the present states are those of the phase of -beta.
-        state_address, state_data: port of the states' memory.
+        state_address, state_data: port of the states' memory, two clocks from address to data.
         busy: from the clock after begin until the values are right.
         values: the sums, held until the next begin.
     """
@@ -66,23 +66,24 @@ class ContrastSum(Component):
             m.d.sync += [captured.eq(0), of_post.eq(0)]
         with m.If(asking):
             m.d.sync += Cat(captured, of_post).eq(Cat(captured, of_post) + 1)
+        advance = delayed(m, asking & ~captured & ~of_post, 1)
         for walk, of in ((pre, row.pre), (post, row.post)):
             m.d.comb += [
                 walk.walk.eq(of),
                 walk.rows.eq(row.rows),
                 walk.columns.eq(row.columns),
                 walk.begin.eq(self.begin),
-                walk.advance.eq(asking & ~captured & ~of_post),
+                walk.advance.eq(advance),
             ]
         copy = Mux(of_post, row.post_captured, row.pre_captured)
         m.d.comb += self.state_address.eq(Mux(of_post, y_at, x_at) + Mux(captured, copy, 0))
 
         # The word came: x waits for its y.
         word = Signal(self.state_data.shape())
-        come, is_captured, is_post = (delayed(m, each, 2) for each in (asking, captured, of_post))
+        come, is_captured, is_post = (delayed(m, each, 3) for each in (asking, captured, of_post))
         x, present, other = (Signal(signed(self._config.state_bits + 1), name=name) for name in ("x", "x0", "x1"))
         m.d.sync += word.eq(self.state_data)
-        m.d.comb += x.eq(Mux(delayed(m, inside, 2), extended(word[self.lane], row.pre_signed), 0))
+        m.d.comb += x.eq(Mux(delayed(m, inside, 3), extended(word[self.lane], row.pre_signed), 0))
         with m.If(come & ~is_post & ~is_captured):
             m.d.sync += present.eq(x)
         with m.If(come & ~is_post & is_captured):
@@ -96,11 +97,12 @@ class ContrastSum(Component):
         for lane in range(self._config.lanes):
             y, product = Signal.like(x, name=f"y_{lane}"), Signal((x * x).shape(), name=f"product_{lane}")
             m.d.sync += [y.eq(extended(word[lane], row.post_signed)), product.eq(factor * y)]
-            with m.If(self.begin):
+            with m.If(placing):
                 m.d.sync += self.values[lane].eq(0)
             with m.Elif(adds):
                 m.d.sync += self.values[lane].eq(self.values[lane] + Mux(takes, -product, product))
-        m.d.comb += self.busy.eq(placing | asking | delayed(m, asking, 1) | come | multiplies | adds)
+        asked = delayed(m, asking, 1) | delayed(m, asking, 2)
+        m.d.comb += self.busy.eq(placing | asking | asked | come | multiplies | adds)
         return m
 
 

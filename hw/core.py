@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth import Module, ResetInserter, signed
+from amaranth import Module, ResetInserter, Signal, signed
 from amaranth.lib import data
 from amaranth.lib.wiring import Component, In, Out, connect, flipped
 
@@ -36,6 +36,9 @@ UPDATER_PORTS = ("nudges", "target", "moved", "residual", "saturated", "answer")
 
 class Core(Component):
     """Runs the program on memories outside: every ``NAME_address`` is answered by ``NAME_data`` a clock later.
+
+    States and sums are asked for by way of a register behind the choice of who asks, so blocks have them two clocks
+    after their addresses; states and constants are written a clock after a block says so.
 
     A memory whose port has ``NAME_enable`` holds its data while that is low. Memories that are written have
     ``NAME_write``, ``NAME_write_address`` and ``NAME_write_data``; a read in the clock of a write to the same word
@@ -105,12 +108,13 @@ class Core(Component):
         units: tuple[Any, ...] = (contrast, pulses)
 
         connect(m, sequencer.read, reader.i)
+        starts = delayed(m, sequencer.layer_start, 1)  # what starts is held meanwhile
         m.d.comb += [
             sequencer.reading.eq(reader.busy),
             sequencer.late.eq(reader.late),
-            sequencer.layer_busy.eq(updater.busy),
+            sequencer.layer_busy.eq(updater.busy | starts),
             sequencer.moved.eq(updater.moved),
-            updater.start.eq(sequencer.layer_start),
+            updater.start.eq(starts),
             *(getattr(updater, name).eq(getattr(sequencer, name)) for name in ("opcode", "index", "number", "cost")),
             updater.sign.eq(sequencer.sign),
             updater.new_sweep.eq(delayed(m, sequencer.new_sweep, 1)),
@@ -150,7 +154,7 @@ class Core(Component):
 
         for block, names in (
             (sequencer, ("program",)),
-            (reader, ("reads", "drive_list", "sense_list", "drive_tile", "sense_tile", "bus")),
+            (reader, ("reads", "drive_list", "sense_list", "drive_tile", "sense_tile")),
             (updater, ("layer", "source", "constant")),
             (contrast, ("contrasts",)),
         ):
@@ -160,35 +164,39 @@ class Core(Component):
                     getattr(block, f"{name}_data").eq(getattr(self, f"{name}_data")),
                 ]
         m.d.comb += [getattr(self, f"{name}_enable").eq(getattr(reader, f"{name}_enable")) for name in ENABLED]
+        m.d.sync += self.bus_address.eq(reader.bus_address)
+        m.d.comb += reader.bus_data.eq(self.bus_data)
         m.d.comb += pulses.contrasts_data.eq(self.contrasts_data)  # both units ask for the same row
         # Beats, tiles and states are a contrast unit's while it works. No read runs then, and no update.
         # (Each is told a clock before it asks for anything, so a register can choose.)
         works = [delayed(m, unit.busy, 1) for unit in units]
         updates = delayed(m, updater.busy, 1)
+        asked = {name: Signal.like(getattr(self, f"{name}_address")) for name in ("state", "sum")}
+        m.d.sync += [getattr(self, f"{name}_address").eq(chosen) for name, chosen in asked.items()]
         for unit, working in zip(units, works, strict=True):
             for ours, theirs in (("sense_list", "list"), ("sense_tile", "tile")):
                 m.d.comb += getattr(unit, f"{theirs}_data").eq(getattr(self, f"{ours}_data"))
                 with m.If(working):
                     m.d.comb += getattr(self, f"{ours}_address").eq(getattr(unit, f"{theirs}_address"))
         # Otherwise states and sums are the updater's while it works, else the reader's.
-        for name in ("state", "sum"):
+        for name, chosen in asked.items():
             m.d.comb += [
                 getattr(reader, f"{name}_data").eq(getattr(self, f"{name}_data")),
                 getattr(updater, f"{name}_data").eq(getattr(self, f"{name}_data")),
-                getattr(self, f"{name}_address").eq(getattr(reader, f"{name}_address")),
+                chosen.eq(getattr(reader, f"{name}_address")),
             ]
             with m.If(updates):
-                m.d.comb += getattr(self, f"{name}_address").eq(getattr(updater, f"{name}_address"))
+                m.d.comb += chosen.eq(getattr(updater, f"{name}_address"))
         for unit, working in zip(units, works, strict=True):
             m.d.comb += unit.state_data.eq(self.state_data)
             with m.If(working):
-                m.d.comb += self.state_address.eq(unit.state_address)
+                m.d.comb += asked["state"].eq(unit.state_address)
         for end in ("write", "write_address", "write_data"):
-            m.d.comb += [
+            m.d.sync += [
                 getattr(self, f"state_{end}").eq(getattr(updater, f"state_{end}")),
                 getattr(self, f"constant_{end}").eq(getattr(updater, f"constant_{end}")),
-                getattr(self, f"sum_{end}").eq(getattr(reader, f"sum_{end}")),
             ]
+            m.d.comb += getattr(self, f"sum_{end}").eq(getattr(reader, f"sum_{end}"))
             with m.If(updates):
                 m.d.comb += getattr(self, f"sum_{end}").eq(getattr(updater, f"sum_{end}"))
         return m

@@ -28,8 +28,8 @@ class Feeder(Component):
         i: stream of reads, taken when nothing is fed.
         o: stream of the same, once all their codes are in the bank ``bank``.
         bank: of the read on ``o``.
-        state_address, state_data: port of the states' memory, a clock from address to data.
-        sum_address, sum_data: port of the sums' memory; only used where low-rank couplings are chained.
+        state_address, state_data: port of the states' memory, two clocks from address to data.
+        sum_address, sum_data: port of the sums' memory, as long; only used where low-rank couplings are chained.
         write, write_bank, write_word, write_part, codes: to the banks: ``codes`` of ``lanes`` channels are part
             ``write_part`` of a word of ``drive_lanes``.
         number, load, seed: of the register that dithers, only where there is one; see :class:`DacFeeder`.
@@ -70,7 +70,7 @@ class Feeder(Component):
             self.i.ready.eq(~busy & ~self.o.valid),
             self.o.payload.eq(row),
         ]
-        fetched = delayed(m, asking, 2)
+        fetched = delayed(m, asking, 3)
         states = [delayed(m, self.state_data[n], 1) for n in range(lanes)]
         with m.If(asking):
             m.d.sync += asked.eq(asked + 1)

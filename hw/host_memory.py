@@ -6,6 +6,8 @@ from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import Component, In, Out, Signature
 
+from hw.delay import delayed
+
 HOST_BITS = 32
 
 
@@ -20,7 +22,8 @@ class HostMemory(Component):
         write_enable, write_address, write_data: a word changes at the end of the clock.
         engine_busy: the ports above are in use; else they are the host's. What a read gives in the clock of a write to
             its word may be anything.
-        host: address (in 32-bit words: row * padded columns + column), enable, write, write_data.
+        host: address (in 32-bit words: row * padded columns + column), enable, write, write_data. A word changes at the
+            end of the next clock, for which address and data are held, unless the memory is busy by then.
         host_read_data: of the address two clocks before; 0 where ``enable`` was low, or the memory busy.
 
     Raises:
@@ -58,9 +61,8 @@ class HostMemory(Component):
         m = Module()
         host_row = self.host.address[self._column_bits :]
         host_column = self.host.address[: self._column_bits] if self._column_bits else 0
-        asked, asked_column, inside = Signal(), Signal(max(1, self._column_bits)), Signal()
+        inside = Signal()
         m.d.comb += inside.eq(self.host.enable & ~self.engine_busy & (host_row < self._rows))
-        m.d.sync += [asked.eq(inside), asked_column.eq(host_column)]
         parts = []
         for number in range(self.columns):
             low, high = number * HOST_BITS, min(self._bits, (number + 1) * HOST_BITS)
@@ -71,21 +73,22 @@ class HostMemory(Component):
             part = Signal(high - low, name=f"part_{number}", reset_less=True)  # becomes the memory's own register
             with m.If(~self.engine_busy | self.read_enable):
                 m.d.sync += part.eq(reading.data)
-            here = inside & self.host.write & (host_column == number)
+            here = inside & (host_column == number)
+            writes = delayed(m, here & self.host.write, 1)  # whose address it is takes a clock to find out
             m.d.comb += [
                 reading.addr.eq(Mux(self.engine_busy, self.read_address, host_row)),
                 writing.addr.eq(Mux(self.engine_busy, self.write_address, host_row)),
                 writing.data.eq(Mux(self.engine_busy, self.write_data[low:high], self.host.write_data)),
-                writing.en.eq(Mux(self.engine_busy, self.write_enable, here)),
+                writing.en.eq(Mux(self.engine_busy, self.write_enable, writes)),
             ]
-            parts.append(part)
-        m.d.comb += self.read_data.eq(Cat(*parts))
+            parts.append((part, delayed(m, here, 1)))
+        m.d.comb += self.read_data.eq(Cat(*(part for part, _ in parts)))
         # Memories answer late in the clock: their words are taken as they are, and chosen from in the next.
         answer: object = 0
-        for number, part in enumerate(parts):
+        for number, (part, asked) in enumerate(parts):
             kept = Signal.like(part, name=f"kept_{number}")
             m.d.sync += kept.eq(part)
-            with m.If(~asked | (asked_column != number)):
+            with m.If(~asked):
                 m.d.sync += kept.eq(0)
             answer = kept | answer
         m.d.comb += self.host_read_data.eq(answer)

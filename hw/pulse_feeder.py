@@ -9,6 +9,7 @@ from amaranth.lib.wiring import Component, In, Out
 from hw.contrast import MINUS
 from hw.contrast_sum import extended
 from hw.dac_feeder import group
+from hw.delay import delayed
 from hw.tables import Tables, address
 from hw.walk import Walk
 
@@ -18,8 +19,8 @@ class PulseFeeder(Component):
 
     The present states are those of the phase of ``sign``, the captured ones those of the other sign; a clamped layer's
     are the same in both. In the padding states are 0. The groups of a tile, one for each of its beats, first those of
-    rows, are given; then the next train waits for ``done``. Clocks: 5 for each group, 3 more for each train, and 1 for
-    each tile, each copy and the table.
+    rows, are given; then the next train waits for ``done``. Clocks: 6 for each group, 3 more for each train, 2 for each
+    position, and 1 for each tile, each copy and the table.
 
     Members:
         start, index, sign: row of the table, and the sign of beta in the present phase, 1 or -1 (3 as two bits);
@@ -27,7 +28,8 @@ class PulseFeeder(Component):
         busy: from the clock after start to the end.
         contrasts_address, contrasts_data: port of the table.
         list_address, list_data: of the sensed beats, those of rows and those of columns.
-        tile_address, tile_data: of the tiles; state_address, state_data: of the states.
+        tile_address, tile_data: of the tiles.
+        state_address, state_data: of the states, two clocks from address to data.
         o: stream of groups: codes, used (a bit for each lane), is_row, and last with the last group of a train.
         line: of lane 0 of what is on ``o``, modulo its width; stride.
         row: of the table. crossbar: of the tile. minus: states of the phase of -beta. All three are held in a train.
@@ -67,13 +69,14 @@ class PulseFeeder(Component):
         m.submodules.pre = pre = Walk(row.pre.shape(), len(row.rows))
         m.submodules.post = post = Walk(row.post.shape(), len(row.rows))
         begin, advance = Signal(), Signal()
+        begun, advanced = delayed(m, begin, 1), delayed(m, advance, 1)
         for walk, of in ((pre, row.pre), (post, row.post)):
             m.d.comb += [
                 walk.walk.eq(of),
                 walk.rows.eq(row.rows),
                 walk.columns.eq(row.columns),
-                walk.begin.eq(begin),
-                walk.advance.eq(advance),
+                walk.begin.eq(begun),
+                walk.advance.eq(advanced),
             ]
 
         # Beats of a tile begin where those of the tile before ended.
@@ -108,6 +111,8 @@ class PulseFeeder(Component):
             with m.State("tile"):
                 m.d.comb += begin.eq(1)
                 m.d.sync += self.minus.eq(0)
+                m.next = "walk"
+            with m.State("walk"):  # the strobes go through a register, as all of both walks hang on them
                 m.next = "place"
             with m.State("place"):
                 m.d.sync += [
@@ -125,6 +130,8 @@ class PulseFeeder(Component):
                 m.next = "word"
             with m.State("word"):  # asked for; the next beat is there, and shows whether this one is the tile's last
                 m.d.sync += next_tile.eq(self.list_data.tile)
+                m.next = "fetch"
+            with m.State("fetch"):
                 m.next = "keep"
             with m.State("keep"):
                 m.d.sync += [word.eq(self.state_data), tile.eq(self.tile_data)]
@@ -154,12 +161,15 @@ class PulseFeeder(Component):
                 m.next = "place"
                 m.d.sync += self.minus.eq(~self.minus)
                 with m.If(self.minus):
-                    m.d.comb += advance.eq(1)
-                    with m.If(pre.is_last):
-                        m.d.sync += [row_first.eq(row_next), column_first.eq(number)]
-                        m.next = "tile"
-                        with m.If(row_next == row.row_count):
-                            m.next = "copy"
+                    m.next = "position"
+            with m.State("position"):
+                m.d.comb += advance.eq(1)
+                m.next = "walk"
+                with m.If(pre.is_last):
+                    m.d.sync += [row_first.eq(row_next), column_first.eq(number)]
+                    m.next = "tile"
+                    with m.If(row_next == row.row_count):
+                        m.next = "copy"
             with m.State("copy"):
                 m.d.sync += [
                     copy.eq(copy + 1),

@@ -91,6 +91,7 @@ class Sequencer(Component):
             self.busy.eq(1),
         ]
         inner, fails, reading = depth - 1, Signal(), delayed(m, self.reading, 1)
+        is_last = delayed(m, (counts[inner] <= 1) | (self.early_stop & ~self.moved), 1)
 
         with m.FSM() as fsm:
 
@@ -139,7 +140,7 @@ class Sequencer(Component):
                     with m.Case(Opcode.END):
                         m.d.comb += [fails.eq(depth == 0), self.swept.eq(1), self.new_sweep.eq(1)]
                         m.d.sync += counts[inner].eq(counts[inner] - 1)
-                        with m.If((counts[inner] <= 1) | (self.early_stop & ~self.moved)):
+                        with m.If(is_last):
                             m.d.sync += depth.eq(inner)
                         with m.Else():
                             m.d.sync += position.eq(returns[inner])

@@ -39,7 +39,8 @@ class Updater(Component):
         nudges: of either sign (0 is +), push, multiplier and shift of ``SquaredErrorNudge``.
         target: number of the target's class.
         layer_address, layer_data, source_address, source_data: ports of the tables.
-        state_*, sum_*, constant_*: read address and data, write, write address and data of the memories.
+        state_*, sum_*, constant_*: read address and data, write, write address and data of the memories. From address
+            to data states and sums take two clocks, constants one; states and constants may be written a clock later.
         new_sweep: forget the residual and whether states moved.
         moved: whether any state changed by more than its layer's ``settled`` since then.
         residual: the largest change since then, in codes; right a few clocks after the end of an operation.
@@ -106,7 +107,6 @@ class Updater(Component):
             drive.word.eq(word),
             drive.group.eq(group),
             drive.first.eq(source == 0),
-            drive.last.eq(source + 1 == count),
         ]
         # Words that are left; a clock ahead it is known whether this is the last.
         left, is_last, steps = Signal(24), Signal(), Signal()
@@ -122,7 +122,8 @@ class Updater(Component):
                 m.d.comb += goal.eq(layer.captured)
             with m.Case(Opcode.RESTORE):
                 m.d.comb += origin.eq(layer.snapshot)
-        copied, moved, moved_to = delayed(m, copying, 1), delayed(m, copying, 2), delayed(m, goal + word, 2)
+        asked, moved, moved_to = delayed(m, copying, 1), delayed(m, copying, 3), delayed(m, goal + word, 3)
+        on_their_way = asked | delayed(m, asked, 1)
         moved_state = delayed(m, self.state_data.as_value(), 1)
 
         # The states' memory serves whoever works; only one does.
@@ -168,7 +169,9 @@ class Updater(Component):
             with m.State("count"):
                 m.d.sync += [left.eq(layer.words), is_last.eq(layer.words == 1)]
                 m.d.sync += [first.eq(layer.sources_first), at.eq(layer.sources_first), count.eq(layer.sources)]
+                m.d.sync += drive.last.eq(layer.sources == 1)
                 with m.If(opcode == Opcode.KEEP):
+                    m.d.sync += drive.last.eq(layer.inputs == 1)
                     m.d.sync += [first.eq(layer.inputs_first), at.eq(layer.inputs_first), count.eq(layer.inputs)]
                 with m.Switch(opcode):
                     with m.Case(Opcode.UPDATE, Opcode.KEEP):
@@ -181,10 +184,10 @@ class Updater(Component):
                         m.next = "copy"
             with m.State("drive"):
                 m.d.comb += drive.valid.eq(1)
-                m.d.sync += [source.eq(source + 1), at.eq(at + 1)]
+                m.d.sync += [source.eq(source + 1), at.eq(at + 1), drive.last.eq(source + 2 == count)]
                 with m.If(drive.last):
                     m.d.comb += steps.eq(1)
-                    m.d.sync += [source.eq(0), at.eq(first), group.eq(group + 1)]
+                    m.d.sync += [source.eq(0), at.eq(first), group.eq(group + 1), drive.last.eq(count == 1)]
                     with m.If(group + 1 == layer.groups):
                         m.d.sync += group.eq(0)
                     with m.If(is_last):
@@ -195,7 +198,7 @@ class Updater(Component):
                 m.d.comb += [copying.eq(1), steps.eq(1), self.state_address.eq(origin + word)]
                 with m.If(is_last):
                     m.next = "copied"
-            with m.State("copied"), m.If(~copied):
+            with m.State("copied"), m.If(~on_their_way):
                 m.next = "rest"
             with m.State("reset"):
                 m.d.comb += [resetting.eq(1), steps.eq(1)]
@@ -217,13 +220,14 @@ class Updater(Component):
         p = _Drive(c.state_words, c.sum_words, self._states)
         scaler_clocks, nudger_clocks = Scaler.latency, SquaredErrorNudger.latency
 
-        # Clock 1: the source's row is there. 2: its sum is asked for. 3: scaled, and zero takes the sum's place.
-        row2, row3, valid3 = Signal(self._tables.sources), Signal(self._tables.sources), delayed(m, p.valid, 3)
-        m.d.sync += [row2.eq(self.source_data), row3.eq(row2)]
+        # Clock 1: the source's row is there. 2: its sum is asked for. 4: scaled, and zero takes the sum's place.
+        row, valid4 = Signal(self._tables.sources), delayed(m, p.valid, 4)
+        m.d.sync += row.eq(self.source_data)
+        rule = delayed(m, row, 2)
         m.d.comb += [
-            self.sum_address.eq(row2.first + delayed(m, p.word, 2)),
-            p.clears.eq(valid3),
-            p.cleared.eq(delayed(m, self.sum_address, 1)),
+            self.sum_address.eq(row.first + delayed(m, p.word, 2)),
+            p.clears.eq(valid4),
+            p.cleared.eq(delayed(m, self.sum_address, 2)),
         ]
         shares: list[Value] = []
         for lane in range(lanes):
@@ -231,18 +235,18 @@ class Updater(Component):
                 signed(c.accumulator_bits), RulePort(signed(DRIVE_BITS), FACTOR_BITS)
             )
             m.d.comb += [
-                scaler.i.valid.eq(valid3),
+                scaler.i.valid.eq(valid4),
                 scaler.i.payload.eq(self.sum_data[lane]),
-                scaler.rule.multiplier.eq(row3.multiplier),
-                scaler.rule.shift.eq(row3.shift),
+                scaler.rule.multiplier.eq(rule.multiplier),
+                scaler.rule.shift.eq(rule.shift),
                 scaler.rule.low.eq(DRIVE_LOW),
                 scaler.rule.high.eq(DRIVE_HIGH),
                 scaler.o.ready.eq(1),
             ]
             shares.append(scaler.o.payload)
 
-        # Clock 3 + scaler: added up. One later, with the last source's: bias or constant is there. Then both are kept.
-        added = 3 + scaler_clocks
+        # Clock 4 + scaler: added up. One later, with the last source's: bias or constant is there. Then both are kept.
+        added = 4 + scaler_clocks
         valid, first, last = (delayed(m, each, added) for each in (p.valid, p.first, p.last))
         kept = layer.constant + delayed(m, p.word, added)
         m.d.comb += self.constant_address.eq(
@@ -264,7 +268,7 @@ class Updater(Component):
             *(self.constant_write_data[n].eq(drives[n] + biases[n]) for n in range(lanes)),
         ]
 
-        # The neuron, nudged or not. One clock before its states: the old ones are asked for.
+        # The neuron, nudged or not. Two clocks before its states: the old ones are asked for.
         nudged = cost & (self.sign != 0)
         nudge = self.nudges[self.sign[1]]
         new: list[Value] = []
@@ -293,7 +297,7 @@ class Updater(Component):
             new.append(nudger.o.payload)
             ready = nudger.o.valid
         m.d.comb += [
-            p.state_address.eq(layer.state + delayed(m, word, nudger_clocks - 1)),
+            p.state_address.eq(layer.state + delayed(m, word, nudger_clocks - 2)),
             p.state_write.eq(ready),
             p.state_write_address.eq(layer.state + delayed(m, word, nudger_clocks)),
             *(p.state_write_data[n].eq(state) for n, state in enumerate(new)),
@@ -338,21 +342,22 @@ class Updater(Component):
         c = self._config
         p = _Answer(c.state_words)
         lane_bits = (c.lanes - 1).bit_length()
-        unit, best, known, kept, chosen = Signal(17), Signal(signed(c.state_bits + 1)), Signal(), Signal(), Signal()
+        unit, best = Signal(17), Signal(signed(c.state_bits + 1))
+        asked, known, kept, chosen = Signal(), Signal(), Signal(), Signal()
         m.d.comb += p.address.eq(layer.state + (unit >> lane_bits))
-        m.d.sync += [known.eq(p.run), kept.eq(known), chosen.eq(kept)]
-        before = delayed(m, unit, 3)
+        m.d.sync += [asked.eq(p.run), known.eq(asked), kept.eq(known), chosen.eq(kept)]
+        before = delayed(m, unit, 4)
         states = [delayed(m, self.state_data[n], 1) for n in range(c.lanes)]
-        lane = Array(states)[delayed(m, unit, 2)[:lane_bits] if lane_bits else 0]
+        lane = Array(states)[delayed(m, unit, 3)[:lane_bits] if lane_bits else 0]
         state = Signal(signed(c.state_bits + 1))
         m.d.sync += state.eq(Mux(layer.signed, lane.as_signed(), lane))
-        m.d.comb += p.done.eq(chosen & delayed(m, delayed(m, unit, 2) + 1 == layer.units, 1))
+        m.d.comb += p.done.eq(chosen & delayed(m, delayed(m, unit, 3) + 1 == layer.units, 1))
         with m.If(p.run):
             m.d.sync += unit.eq(unit + 1)
             with m.If(chosen & ((before == 0) | (state > best))):
                 m.d.sync += [best.eq(state), self.answer.eq(before)]
         with m.If(~p.run | p.done):
-            m.d.sync += [unit.eq(0), known.eq(0), kept.eq(0), chosen.eq(0)]
+            m.d.sync += [unit.eq(0), asked.eq(0), known.eq(0), kept.eq(0), chosen.eq(0)]
         return p
 
 

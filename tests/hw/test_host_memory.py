@@ -42,10 +42,11 @@ def test_host_and_engine_share_the_rows(bits: int, rows: int) -> None:
     held, met = [0] * rows, {"late": 0, "engine": 0, "host": 0}
 
     async def bench(ctx: Any) -> None:
-        busy, engine_reads, host_reads, host_answers = 0, None, 0, 0
+        busy, engine_reads, host_reads, host_answers, writes = 0, None, 0, 0, None
         for _ in range(400):
             busy = busy if draw.random() < 0.9 else 1 - busy
-            address, row, written = draw.randrange(2 ** len(memory.host.address)), draw.randrange(rows), draw.random()
+            address, data = writes or (draw.randrange(2 ** len(memory.host.address)), draw.getrandbits(32))
+            row, written = draw.randrange(rows), draw.random()
             given = {
                 "engine_busy": busy,
                 "read_address": row,
@@ -56,7 +57,7 @@ def test_host_and_engine_share_the_rows(bits: int, rows: int) -> None:
                 "host_address": address,
                 "host_enable": int(draw.random() < 0.7),
                 "host_write": int(written < 0.5),
-                "host_write_data": draw.getrandbits(32),
+                "host_write_data": data,
             }
             set_ports(ctx, memory, given)
             # Answers to the clock before, and to the host's of the one before that, whatever is asked for now.
@@ -64,7 +65,7 @@ def test_host_and_engine_share_the_rows(bits: int, rows: int) -> None:
             assert engine_reads is None or ctx.get(memory.read_data) == engine_reads
             await ctx.tick()
             host_row, column = divmod(address, wide)
-            host_answers, host_reads = host_reads, 0
+            host_answers, host_reads, lands, writes = host_reads, 0, writes, None
             if busy:
                 engine_reads = held[row] if given["read_enable"] else engine_reads
                 if given["write_enable"]:
@@ -76,9 +77,11 @@ def test_host_and_engine_share_the_rows(bits: int, rows: int) -> None:
                 if given["host_enable"] and host_row < rows:
                     host_reads = held[host_row] >> 32 * column & 0xFFFFFFFF
                     if given["host_write"]:
-                        kept = held[host_row] & ~(0xFFFFFFFF << 32 * column)
-                        held[host_row] = (kept | given["host_write_data"] << 32 * column) & (1 << bits) - 1
-                        met["host"] += 1
+                        writes = (address, data)
+                if lands:
+                    kept = held[host_row] & ~(0xFFFFFFFF << 32 * column)
+                    held[host_row] = (kept | data << 32 * column) & (1 << bits) - 1
+                    met["host"] += 1
 
     simulate(memory, bench)
     assert all(count > 20 for count in met.values()), met
