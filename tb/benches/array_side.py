@@ -16,17 +16,18 @@ CONTRAST = STATES.index("contrast")
 
 
 class ArraySide:
-    """Takes every beat at once, and answers requests a clock later.
+    """Takes beats, and answers requests a clock later.
 
     Attributes:
         mute: answers nothing from here on.
         stuck: a payload that every answer is instead.
         lag: clocks more that every answer takes.
+        wants: clock by clock and over again, whether beats are taken.
     """
 
     def __init__(self, dut: Any, traffic: Traffic, config: ControllerConfig) -> None:
         self.dut, self.traffic, self.bits = dut, traffic, config.code_adc_bits
-        self.mute, self.lag = False, 0
+        self.mute, self.lag, self.wants = False, 0, "1"
         self.stuck: int | None = None
         self.coverage = Coverage()
         self.beats: dict[str, list[int]] = {"feed": [], "drive": [], "request": []}
@@ -39,21 +40,29 @@ class ArraySide:
         gradient = Port.of(dut, "gradient")
         answers: list[int] = []
         waiting: list[tuple[int, int]] = []  # clock from which it may be offered, payload
-        offered, clock = False, 0
+        offered, clock, ready = False, 0, True
+        sinks = [getattr(dut, f"{name}__ready") for name in ("drive", "request", "gradient")]
         while True:
             await edge
             clock += 1
+            took, wants = ready, self.wants[clock % len(self.wants)] == "1"
+            if wants != ready:
+                ready = wants
+                for sink in sinks:
+                    sink.value = int(ready)
             state = int(dut.state.value)
             self.coverage.see(state, int(dut.opcode.value))
             if state == CONTRAST:  # no read runs meanwhile
-                if gradient.valid.value:
+                if took and gradient.valid.value:
                     self.gradients.append(gradient.bits[0])
                 continue
-            for name in ("feed", "drive"):
-                if ports[name].valid.value:
-                    beats[name].append(ports[name].bits[0])
+            if ports["feed"].valid.value:  # nothing keeps the feeder from giving
+                beats["feed"].append(ports["feed"].bits[0])
+            if took and ports["drive"].valid.value:
+                beats["drive"].append(ports["drive"].bits[0])
+            was_offered = offered
             offered = offered and not dut.codes__ready.value
-            if ports["request"].valid.value:
+            if took and ports["request"].valid.value:
                 if not answers:
                     answers = self.answers()
                 beats["request"].append(ports["request"].bits[0])
@@ -62,7 +71,8 @@ class ArraySide:
                 payload = waiting.pop(0)[1]
                 dut.codes__payload.value = payload if self.stuck is None else self.stuck
                 offered = True
-            dut.codes__valid.value = int(offered)
+            if offered != was_offered:
+                dut.codes__valid.value = int(offered)
 
     def answers(self) -> list[int]:
         """Payloads of the next read's answers, the last first."""

@@ -25,7 +25,7 @@ from tb.benches.host_port import HostPort
 from tb.gradients import gradients_of
 from tb.host import COPIES, Host
 from tb.reference import Reference, random_samples
-from tb.streams import Port, check, start
+from tb.streams import Port, check, pauses, start
 from tb.traffic import Traffic, words_of_numbers
 
 BETA = 0.25
@@ -36,7 +36,7 @@ CHECKED = ("drive", "request", "gradient")
 
 @cocotb.test()
 async def ep_steps_equal_the_simulator(dut: Any) -> None:
-    """States after every phase, the answer and gradients, of some samples, with read noise on."""
+    """States after every phase, the answer and gradients, of some samples, with read noise on; in the last, pauses."""
     mapping = Mapping.load(Path(os.environ["HWMAP_DIRECTORY"]))
     free, nudged = (int(number) for number in os.environ["HWMAP_SWEEPS"].split(","))
     samples, seed = int(os.environ["HWMAP_SAMPLES"]), int(os.environ["HWMAP_SEED"])
@@ -52,13 +52,15 @@ async def ep_steps_equal_the_simulator(dut: Any) -> None:
         dut, codes__valid=0, codes__payload=0, feed__ready=1, drive__ready=1, request__ready=1, gradient__ready=1
     )
     running = [cocotb.start_soon(arrays.run())]
-    running += [cocotb.start_soon(check(dut.clk, dut.rst, Port.of(dut, name))) for name in CHECKED]
 
     await port.carry_out(host.loading())
     with_gradients = bool(int(os.environ["HWMAP_GRADIENTS"]))
     await port.carry_out(host.settings(BETA, free, nudged, gradients=with_gradients))
     await port.carry_out(host.register(f"time_{name}", clocks) for name, clocks in TIMES.items())
-    for x, label in random_samples(mapping, samples, seed):
+    for number, (x, label) in enumerate(random_samples(mapping, samples, seed)):
+        if number == samples - 1:  # the arrays pause, and what is offered must stay
+            arrays.wants = pauses(seed, 0.8)
+            running += [cocotb.start_soon(check(dut.clk, dut.rst, Port.of(dut, name))) for name in CHECKED]
         codes = {name: host.codes(name, value) for name, value in x.items()}
         await port.carry_out(host.sample(codes, label))
         traffic.phase = -1
