@@ -12,7 +12,7 @@ from tb.benches.coverage import Coverage
 from tb.streams import Port
 from tb.traffic import Traffic, packed_codes, words_of_numbers
 
-CONTRAST = STATES.index("contrast")
+IDLE, CONTRAST = STATES.index("idle"), STATES.index("contrast")
 
 
 class ArraySide:
@@ -51,7 +51,10 @@ class ArraySide:
                 for sink in sinks:
                     sink.value = int(ready)
             state = int(dut.state.value)
-            self.coverage.see(state, int(dut.opcode.value))
+            self.coverage.see(state, int(dut.opcode.value) if self.coverage.before == "decode" else 0)
+            if state == IDLE:  # nothing happens here, and looking costs as much as simulating
+                await RisingEdge(dut.busy)
+                continue
             if state == CONTRAST:  # no read runs meanwhile
                 if took and gradient.valid.value:
                     self.gradients.append(gradient.bits[0])
