@@ -35,9 +35,9 @@ class HostPort:
         for address, word in addressed(writes):
             dut.bus_awaddr.value, dut.bus_wdata.value = address, word
             dut.bus_awvalid.value = dut.bus_wvalid.value = 1
-            await self._until(dut.bus_awready)
+            await self._taken(dut.bus_awready)
             dut.bus_awvalid.value = dut.bus_wvalid.value = 0
-            await self._until(dut.bus_bvalid)
+            await self._answer(dut.bus_bvalid)
             assert int(dut.bus_bresp.value) == OKAY, f"write to {address:#x} is refused"
 
     async def read(self, address: int, count: int) -> list[int]:
@@ -46,9 +46,9 @@ class HostPort:
         for at in range(address, address + WORD_BYTES * count, WORD_BYTES):
             dut.bus_araddr.value = at
             dut.bus_arvalid.value = 1
-            await self._until(dut.bus_arready)
+            await self._taken(dut.bus_arready)
             dut.bus_arvalid.value = 0
-            await self._until(dut.bus_rvalid)
+            await self._answer(dut.bus_rvalid)
             assert int(dut.bus_rresp.value) == OKAY, f"read of {at:#x} is refused"
             found.append(int(dut.bus_rdata.value))
         return found
@@ -57,11 +57,15 @@ class HostPort:
         """A register's word."""
         return (await self.read(host.register_read(name).address, 1))[0]
 
-    async def _until(self, signal: Any) -> None:
+    async def _taken(self, ready: Any) -> None:
         edge = RisingEdge(self.dut.clk)
         await edge
-        while not signal.value:
+        while not ready.value:
             await edge
+
+    async def _answer(self, valid: Any) -> None:
+        await RisingEdge(valid)
+        await RisingEdge(self.dut.clk)
 
 
 def addressed(writes: Iterable[Write]) -> Iterator[tuple[int, int]]:
