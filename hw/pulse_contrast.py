@@ -39,8 +39,7 @@ class PulseContrast(Component):
     :class:`hw.pulse_feeder.PulseFeeder`, trains are those of :class:`hw.pulser.Pulser`. While every group is taken at
     once, busy for
 
-        1 + copies + tiles of all copies + 2 positions of all tiles
-        + for each train 14 + 6 groups + slots (groups + 5) + met (pulse + gap clocks)
+        1 + copies + tiles of all copies + for each train 15 + 6 groups + slots (groups + 5) + met (pulse + gap clocks)
 
     clocks, met the slots in which a row and a column pulse.
 

@@ -19,8 +19,8 @@ class PulseFeeder(Component):
 
     The present states are those of the phase of ``sign``, the captured ones those of the other sign; a clamped layer's
     are the same in both. In the padding states are 0. The groups of a tile, one for each of its beats, first those of
-    rows, are given; then the next train waits for ``done``. Clocks: 6 for each group, 3 more for each train, 2 for each
-    position, and 1 for each tile, each copy and the table.
+    rows, are given; then the next train waits for ``done``. Clocks: 6 for each group, 4 more for each train, and 1 for
+    each tile, each copy and the table.
 
     Members:
         start, index, sign: row of the table, and the sign of beta in the present phase, 1 or -1 (3 as two bits);
