@@ -190,11 +190,11 @@ def sweep_beats(linked: Linked) -> int:
 
 
 def contrast_clocks(linked: Linked) -> int:
-    """All gradients of an EP step, about: a beat of columns takes 4 clocks a position and 9 more, for every row."""
+    """All gradients of an EP step, about: a beat of columns takes 4 clocks a position and 10 more, for every row."""
     found = 0
     for row in linked.contrasts:
         rows = linked.sense[row["row_first"] : row["row_first"] + row["row_count"]]
         columns = linked.sense[row["column_first"] : row["column_first"] + row["column_count"]]
         beats = sum(one.mask.bit_count() * sum(other.tile == one.tile for other in columns) for one in rows)
-        found += beats * (4 * row["rows"] * row["columns"] + 9)
+        found += beats * (4 * row["rows"] * row["columns"] + 10)
     return found

@@ -23,7 +23,7 @@ class Contrast(Component):
     A beat to ``gradient`` for each tile, each of its rows, each of its beats of columns, in the order of the beats'
     lists: beats of rows, their lanes, beats of columns. While each is taken at once, busy for
 
-        2 + 6 beats of rows + lanes left out before the last of each + 5 rows + gradients (4 positions + 9)
+        2 + 6 beats of rows + lanes left out before the last of each + 5 rows + gradients (4 positions + 10)
 
     clocks.
 

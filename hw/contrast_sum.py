@@ -15,8 +15,8 @@ class ContrastSum(Component):
     """values[lane] <- sum over positions of x+ y+[lane] - x- y-[lane].
 
     Golden model: ``mapping.arithmetic.contrast``. At every position words of the states' memory are read in four
-    clocks: x, captured x, y, captured y. Stages behind an address: the memory's (two), the word, factors, products (one
-    multiplier a lane), sums. Busy for 4 positions + 6 clocks.
+    clocks: x, captured x, y, captured y. Stages behind an address: the memory's (two), the word, factors (two:
+    multipliers of an FPGA lie far apart), products (one multiplier a lane), sums. Busy for 4 positions + 7 clocks.
 
     Members:
         begin: start from 0 with what the next clock shows; all inputs are held until the end.
@@ -90,19 +90,20 @@ class ContrastSum(Component):
             m.d.sync += other.eq(x)
 
         # Factors, product, sum: of the phase of +beta added, of the other one taken away.
-        multiplies = delayed(m, come & is_post, 1)
-        adds, takes = delayed(m, multiplies, 1), delayed(m, is_captured ^ self.minus, 2)
+        factors = delayed(m, come & is_post, 1)
+        multiplies, takes = delayed(m, factors, 1), delayed(m, is_captured ^ self.minus, 3)
+        adds = delayed(m, multiplies, 1)
         factor = Signal.like(x)
-        m.d.sync += factor.eq(Mux(is_captured, other, present))
+        m.d.sync += factor.eq(delayed(m, Mux(is_captured, other, present), 1))
         for lane in range(self._config.lanes):
             y, product = Signal.like(x, name=f"y_{lane}"), Signal((x * x).shape(), name=f"product_{lane}")
-            m.d.sync += [y.eq(extended(word[lane], row.post_signed)), product.eq(factor * y)]
+            m.d.sync += [y.eq(delayed(m, extended(word[lane], row.post_signed), 1)), product.eq(factor * y)]
             with m.If(placing):
                 m.d.sync += self.values[lane].eq(0)
             with m.Elif(adds):
                 m.d.sync += self.values[lane].eq(self.values[lane] + Mux(takes, -product, product))
         asked = delayed(m, asking, 1) | delayed(m, asking, 2)
-        m.d.comb += self.busy.eq(placing | asking | asked | come | multiplies | adds)
+        m.d.comb += self.busy.eq(placing | asking | asked | come | factors | multiplies | adds)
         return m
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth import Module, ResetInserter, Signal, signed
+from amaranth import DomainRenamer, Module, ResetSignal, Signal, signed
 from amaranth.lib import data
 from amaranth.lib.wiring import Component, In, Out, connect, flipped
 
@@ -34,6 +34,9 @@ REPORTS = ("started", "stopped", "aborted", "state", "opcode", "phase", "busy", 
 UPDATER_PORTS = ("nudges", "target", "moved", "residual", "saturated", "answer")
 
 
+WORK = "work"
+
+
 class Core(Component):
     """Runs the program on memories outside: every ``NAME_address`` is answered by ``NAME_data`` a clock later.
 
@@ -43,6 +46,10 @@ class Core(Component):
     A memory whose port has ``NAME_enable`` holds its data while that is low. Memories that are written have
     ``NAME_write``, ``NAME_write_address`` and ``NAME_write_data``; a read in the clock of a write to the same word
     may give anything. Where low-rank couplings are chained, sums are read at two addresses (``bus``).
+
+    Reader, updater and contrast unit are in a clock domain of their own, ``work``: whoever holds a core gives it the
+    clock of ``sync``. Its reset is a register of the sequencer's, so that nothing stands between it and their thousands
+    of registers.
 
     Members:
         Ports to the arrays: ``feed``, ``drive``, ``request``, ``codes``, ``row``, ``direction``, ``apply``,
@@ -100,9 +107,9 @@ class Core(Component):
         m = Module()
         sequencer, reader, updater, contrast = self._sequencer, self._reader, self._updater, self._contrast
         m.submodules.sequencer = sequencer
-        m.submodules.reader = ResetInserter(sequencer.reset)(reader)
-        m.submodules.updater = ResetInserter(sequencer.reset)(updater)
-        m.submodules.contrast = ResetInserter(sequencer.reset)(contrast)
+        for name, block in (("reader", reader), ("updater", updater), ("contrast", contrast)):
+            m.submodules[name] = DomainRenamer(WORK)(block)
+        m.d.comb += ResetSignal(WORK).eq(sequencer.reset)
         m.submodules.pulses = pulses = self._pulses
 
         units: tuple[Any, ...] = (contrast, pulses)

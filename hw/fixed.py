@@ -13,7 +13,7 @@ from hw.pipeline import Pipeline
 from mapping.arithmetic import Limits, Scaling
 from mapping.arithmetic.scaling import LARGEST_SHIFT, MULTIPLIER_BITS
 
-ADDS = 4  # stages of scaled until a number is added
+ADDS = 5  # stages of scaled until a number is added
 PART_BITS = 17  # of the unsigned numbers that a signed multiplier of 18 bits takes
 
 
@@ -101,24 +101,24 @@ class RulePort:
 def scaled(
     p: Pipeline, xs: Sequence[Value], rule: Any, numbers: Sequence[Value | int] = (), width: int = 1
 ) -> list[Value]:
-    """saturate(floor((x multiplier + d) >> shift)), d = floor(number 2^shift / 2^width), of each x, six stages on.
+    """saturate(floor((x multiplier + d) >> shift)), d = floor(number 2^shift / 2^width), of each x, seven stages on.
 
     Without a number d is one half of what is shifted out: rounding with ties upwards. With a number of a register of
     ``width`` bits, d is its dither. The product is shifted first, ``width`` bits of its fraction are kept, the number
     is added to them and they are cut off: one shifter instead of two, and a product that is whole cannot tell.
 
     Args:
-        p: stages take; multiply; add up the product; shift; add the number; compare with the limits. The caller keeps
-            what comes back, y or a limit, in one more.
+        p: stages take; hand on (multipliers of an FPGA lie far apart); multiply; add up the product; shift; add the
+            number; compare with the limits. The caller keeps what comes back, y or a limit, in one more.
         xs, rule: as they come.
         numbers: of each x, ADDS stages on.
     """
-    multiplier, shift = p.kept(rule.multiplier), p.kept(rule.shift, ADDS - 1)
+    multiplier, shift = p.kept(rule.multiplier, 2), p.kept(rule.shift, ADDS - 1)
     low, high = p.kept(rule.low, ADDS + 1), p.kept(rule.high, ADDS + 1)
     lowest, highest = p.kept(low), p.kept(high)
     found = []
     for x, number in zip(xs, numbers or [1] * len(xs), strict=True):
-        moved = p.kept(shifted(multiplied(p, p.kept(x), multiplier), shift, width))
+        moved = p.kept(shifted(multiplied(p, p.kept(x, 2), multiplier), shift, width))
         whole = p.kept((moved + number).shift_right(width))
         below, above = p.kept((whole - low)[-1]), p.kept((high - whole)[-1])  # signs: a shorter way than whole < low
         found.append(Mux(below, lowest, Mux(above, highest, p.kept(whole))))
@@ -127,7 +127,7 @@ def scaled(
 
 def multiplied(p: Pipeline, x: Value, y: Value | int) -> Value:
     """x y, two stages on: products for multipliers of 18 bits, then their sum."""
-    product = Signal((x * y).shape())
+    product = Signal((x * y).shape(), reset_less=True)
     products = [
         p.kept(part * other).shift_left(place + other_place)
         for part, place in parts(x)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth import Module, Mux, ResetInserter, Signal, signed
+from amaranth import Module, Mux, Signal, signed
 from amaranth.lib import data, stream
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import Component, In, Out, connect
@@ -39,7 +39,7 @@ class PulseContrast(Component):
     :class:`hw.pulse_feeder.PulseFeeder`, trains are those of :class:`hw.pulser.Pulser`. While every group is taken at
     once, busy for
 
-        1 + copies + tiles of all copies + for each train 15 + 6 groups + slots (groups + 5) + met (pulse + gap clocks)
+        1 + copies + tiles of all copies + for each train 16 + 6 groups + slots (groups + 5) + met (pulse + gap clocks)
 
     clocks, met the slots in which a row and a column pulse.
 
@@ -84,8 +84,7 @@ class PulseContrast(Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         feeder, pulser, train = self._feeder, self._pulser, self._pulser.o
-        m.submodules.feeder = ResetInserter(self.abort)(feeder)
-        m.submodules.pulser = pulser
+        m.submodules.feeder, m.submodules.pulser = feeder, pulser
         connect(m, feeder.o, pulser.i)
         for block, names in ((feeder, FEEDER_PORTS), (pulser, PULSER_PORTS)):
             for name in names:
@@ -97,6 +96,7 @@ class PulseContrast(Component):
             pulser.row_rule.eq(feeder.row.row_rule),
             pulser.column_rule.eq(feeder.row.column_rule),
             pulser.abort.eq(self.abort),
+            feeder.abort.eq(self.abort),
             feeder.done.eq(delayed(m, pulser.done, 1)),
             self.begun.eq(self.pulsing & ~before),
         ]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from amaranth import Module, Mux, Signal, signed
 from amaranth.lib import data, stream
 from amaranth.lib.wiring import Component, In, Out
@@ -33,7 +36,7 @@ class PulseFeeder(Component):
         o: stream of groups: codes, used (a bit for each lane), is_row, and last with the last group of a train.
         line: of lane 0 of what is on ``o``, modulo its width; stride.
         row: of the table. crossbar: of the tile. minus: states of the phase of -beta. All three are held in a train.
-        done: the train has ended.
+        done: the train has ended. abort: rest from the next clock on, whatever it does.
     """
 
     def __init__(self, tables: Tables) -> None:
@@ -60,6 +63,7 @@ class PulseFeeder(Component):
                 "crossbar": Out(address(c.crossbars)),
                 "minus": Out(1),
                 "done": In(1),
+                "abort": In(1),
             }
         )
 
@@ -99,22 +103,31 @@ class PulseFeeder(Component):
         ]
         m.d.sync += inside.eq(pre.sees(beat.down, beat.across))
         with m.FSM():
-            with m.State("rest"):
+
+            @contextmanager
+            def state(name: str) -> Iterator[None]:
+                """A state that an abort ends; registers need no reset, as the next start sets them."""
+                with m.State(name):
+                    yield
+                    with m.If(self.abort):
+                        m.next = "rest"
+
+            with state("rest"):
                 m.d.comb += self.busy.eq(0)
                 with m.If(self.start):
                     m.d.sync += present_is_minus.eq(self.sign == MINUS)
                     m.next = "table"
-            with m.State("table"):
+            with state("table"):
                 m.d.sync += [row.eq(self.contrasts_data), tile_first.eq(self.contrasts_data.tile_first), copy.eq(1)]
                 m.d.sync += [row_first.eq(0), column_first.eq(0)]
                 m.next = "tile"
-            with m.State("tile"):
+            with state("tile"):
                 m.d.comb += begin.eq(1)
                 m.d.sync += self.minus.eq(0)
                 m.next = "walk"
-            with m.State("walk"):  # the strobes go through a register, as all of both walks hang on them
+            with state("walk"):  # the strobes go through a register, as all of both walks hang on them
                 m.next = "place"
-            with m.State("place"):
+            with state("place"):
                 m.d.sync += [
                     pre_at.eq(pre.address + Mux(captured, row.pre_captured, 0)),
                     post_at.eq(post.address + Mux(captured, row.post_captured, 0)),
@@ -122,21 +135,21 @@ class PulseFeeder(Component):
                     number.eq(row_first),
                 ]
                 m.next = "ask"
-            with m.State("ask"):
+            with state("ask"):
                 m.d.sync += number.eq(number + 1)
                 m.next = "beat"
-            with m.State("beat"):
+            with state("beat"):
                 m.d.sync += beat.eq(self.list_data)
                 m.next = "word"
-            with m.State("word"):  # asked for; the next beat is there, and shows whether this one is the tile's last
+            with state("word"):  # asked for; the next beat is there, and shows whether this one is the tile's last
                 m.d.sync += next_tile.eq(self.list_data.tile)
                 m.next = "fetch"
-            with m.State("fetch"):
+            with state("fetch"):
                 m.next = "keep"
-            with m.State("keep"):
+            with state("keep"):
                 m.d.sync += [word.eq(self.state_data), tile.eq(self.tile_data)]
                 m.next = "codes"
-            with m.State("codes"):
+            with state("codes"):
                 is_last = number == Mux(of_row, row.row_count, row.column_count)
                 m.d.sync += [
                     self.crossbar.eq(tile.crossbar),
@@ -147,7 +160,7 @@ class PulseFeeder(Component):
                     x, y = (extended(word[lane], has_sign) for has_sign in (row.pre_signed, row.post_signed))
                     m.d.sync += given.codes[lane].eq(Mux(of_row, Mux(inside, x, 0), y))
                 m.next = "give"
-            with m.State("give"):
+            with state("give"):
                 m.d.comb += self.o.valid.eq(1)
                 with m.If(self.o.ready & ~ended):
                     m.d.sync += number.eq(number + 1)
@@ -157,12 +170,12 @@ class PulseFeeder(Component):
                     m.next = "ask"
                 with m.Elif(self.o.ready):
                     m.next = "train"
-            with m.State("train"), m.If(self.done):
+            with state("train"), m.If(self.done):
                 m.next = "place"
                 m.d.sync += self.minus.eq(~self.minus)
                 with m.If(self.minus):
                     m.next = "position"
-            with m.State("position"):
+            with state("position"):
                 m.d.comb += advance.eq(1)
                 m.next = "walk"
                 with m.If(pre.is_last):
@@ -170,7 +183,7 @@ class PulseFeeder(Component):
                     m.next = "tile"
                     with m.If(row_next == row.row_count):
                         m.next = "copy"
-            with m.State("copy"):
+            with state("copy"):
                 m.d.sync += [
                     copy.eq(copy + 1),
                     tile_first.eq(tile_first + row.tiles),

@@ -10,6 +10,7 @@ from amaranth.lib.memory import Memory, WritePort
 from amaranth.lib.wiring import Component, In, Out
 
 from hw.dac_feeder import DacFeeder, group, leapt
+from hw.delay import delayed
 from hw.fixed import RulePort
 from mapping.dither import Lfsr
 
@@ -38,7 +39,7 @@ class PulseSlots(Component):
         row_rule, column_rule: multiplier and shift of the scaling to shares; fixed, top: shares saturate to ``top`` if
             trains are fixed, else to 2^width - 1. All read in the clock after a group is taken.
         row_fixed, column_fixed: with ``fixed``, the numbers; held during a slot.
-        clear: forget all groups and what is under way; in the next clock new ones are taken.
+        clear: forget all groups, that of this clock too, and what is under way; in the next clock new ones are taken.
         complete: all groups are kept, slots may begin. begin: strobe, give out a slot.
         given: the last group of a slot is being taken; met: in it, whether a row and a column pulse.
         load, row_seed, column_seed, row_number, column_number: see :class:`hw.pulser.Pulser`.
@@ -156,8 +157,9 @@ class PulseSlots(Component):
         stages = [Signal(beside, name=f"beside_{clock}") for clock in range(DacFeeder.latency + 1)]
         magnitudes = [Signal.like(abs(code), name=f"magnitude_{lane}") for lane, code in enumerate(self.i.p.codes)]
         scaler = DacFeeder(magnitudes[0].shape(), self._share, self._lanes)
-        m.submodules.scaler = ResetInserter(self.clear)(scaler)
-        taking, given = Signal(), Signal()
+        clearing = delayed(m, self.clear, 1)  # a register, as the scaler hangs on it; nothing new is in it by then
+        m.submodules.scaler = ResetInserter(clearing)(scaler)
+        taking, given, scaled = Signal(), Signal(), Signal()
         taken, ended = Signal(range(self._groups + 1)), Signal()
         negative = Cat(code < 0 for code in self.i.p.codes)
         m.d.sync += [later.eq(earlier) for earlier, later in pairwise(stages)]
@@ -170,7 +172,7 @@ class PulseSlots(Component):
             stages[0].negative.eq(negative & self.i.p.used),
         ]
         m.d.comb += [
-            self.i.ready.eq(~ended & (taken != self._groups) & ~self.clear),
+            self.i.ready.eq(~ended & (taken != self._groups)),
             taking.eq(self.i.valid & self.i.ready),
             scaler.i.valid.eq(given),
             scaler.i.p.used.eq(stages[0].used),
@@ -183,8 +185,9 @@ class PulseSlots(Component):
             ),
             scaler.rule.high.eq(Mux(self.fixed, self.top, self._rows.period)),
             scaler.o.ready.eq(1),
+            scaled.eq(scaler.o.valid & ~clearing),
             write.addr.eq(written),
-            write.en.eq(scaler.o.valid),
+            write.en.eq(scaled),
             write.data.is_row.eq(stages[-1].is_row),
             write.data.used.eq(scaler.o.p.used),
             write.data.negative.eq(stages[-1].negative),
@@ -192,7 +195,7 @@ class PulseSlots(Component):
         ]
         with m.If(taking):
             m.d.sync += [taken.eq(taken + 1), ended.eq(self.i.p.last)]
-        with m.If(scaler.o.valid):
+        with m.If(scaled):
             m.d.sync += [written.eq(written + 1), self.complete.eq(stages[-1].last)]
         with m.If(self.clear):
             m.d.sync += [given.eq(0), taken.eq(0), ended.eq(0), written.eq(0), self.complete.eq(0)]

@@ -101,6 +101,7 @@ class Pulser(Component):
 
         def go_on(ended: Any) -> None:
             with m.If(ended):
+                m.d.sync += self.done.eq(1)
                 m.next = "done"
             with m.Else():
                 m.d.comb += parts.begin.eq(1)
@@ -112,9 +113,10 @@ class Pulser(Component):
 
         def stop_on_abort() -> None:
             with m.If(self.abort):
-                m.d.sync += fire.eq(0)
+                m.d.sync += [fire.eq(0), self.done.eq(0)]
                 m.next = "rest"
 
+        m.d.sync += self.done.eq(0)
         with m.FSM() as fsm:
             m.d.comb += self.busy.eq(~fsm.ongoing("rest"))
             with m.State("rest"):
@@ -144,6 +146,5 @@ class Pulser(Component):
                     next_slot()
                 stop_on_abort()
             with m.State("done"):
-                m.d.comb += self.done.eq(1)
                 m.next = "rest"
         return m

@@ -175,8 +175,8 @@ class RegisterFile(Component):
     """The registers of a map behind a simple bus.
 
     Every clock one address: ``read_data`` is, one clock later, the word as it was in the clock of its address; with
-    ``write`` the word changes at the end of that clock. Addresses that are not a register's, those that are no multiple
-    of 4 among them, read 0 and change nothing. Reading has no effects.
+    ``write`` the word changes at the end of the clock after. Addresses that are not a register's, those that are no
+    multiple of 4 among them, read 0 and change nothing. Reading has no effects.
 
     Attributes:
         map: the registers.
@@ -211,18 +211,19 @@ class RegisterFile(Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         words = {}
+        data = delayed(m, self.write_data, 1)
         for address, register in self.map.placed():
             ports = getattr(self.fields, register.name)
-            here = self.address == address
+            write = delayed(m, self.write & (self.address == address), 1)  # a register: all bits of the word hang on it
             word = []
             for shift, field in register.placed():
                 port = getattr(ports, field.name)
                 word.append(port.i if field.access == "ro" else port.o)
-                written = self.write_data[shift : shift + field.bits]
+                written = data[shift : shift + field.bits]
                 # Masked with the write, so that what the hardware does goes on in every other clock.
-                ones = written & (here & self.write).replicate(field.bits)
+                ones = written & write.replicate(field.bits)
                 if field.access == "rw":
-                    with m.If(here & self.write):
+                    with m.If(write):
                         m.d.sync += port.o.eq(written)
                 elif field.access == "w1c":
                     m.d.sync += port.o.eq(port.o & ~ones | port.set)

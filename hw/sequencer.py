@@ -47,7 +47,7 @@ class Sequencer(Component):
         contrast_start, contrast_busy: to the contrast unit.
         late: an ADC did not answer.
         sign: of beta. phase: 0 free, n the n-th nudged phase. nudged: a nudged phase runs.
-        reset: of the other blocks.
+        reset: of the other blocks: on the way to ``safe``, and in the clock after a reset of the sequencer.
         state: number in ``STATES``; busy; done: strobe, HALT; failed: strobe a clock later, a word that cannot be run.
         begun: strobe of each phase; swept: of each sweep.
     """
@@ -66,7 +66,7 @@ class Sequencer(Component):
                 "contrast_start": Out(1), "contrast_busy": In(1),
                 "late": In(1),
                 "sign": Out(2), "phase": Out(3), "nudged": Out(1),
-                "reset": Out(1),
+                "reset": Out(1, init=1),
                 "state": Out(range(len(STATES))), "busy": Out(1), "done": Out(1), "failed": Out(1),
                 "begun": Out(1), "swept": Out(1),
             }
@@ -93,6 +93,7 @@ class Sequencer(Component):
         inner, fails, reading = depth - 1, Signal(), delayed(m, self.reading, 1)
         is_last = delayed(m, (counts[inner] <= 1) | (self.early_stop & ~self.moved), 1)
 
+        m.d.sync += self.reset.eq(0)
         with m.FSM() as fsm:
 
             @contextmanager
@@ -178,7 +179,7 @@ class Sequencer(Component):
                         m.next = "fetch"
             with m.State("safe"):
                 m.d.comb += self.aborted.eq(1)
-                m.d.sync += [dirty.eq(1), self.sign.eq(0), self.reset.eq(0)]
+                m.d.sync += [dirty.eq(1), self.sign.eq(0)]
                 m.next = "idle"
         m.d.sync += self.failed.eq(fails & ~self.abort & ~self.late)
         m.d.comb += self.state.eq(sum(Mux(fsm.ongoing(name), number, 0) for number, name in enumerate(STATES)))

@@ -346,16 +346,18 @@ class Updater(Component):
         asked, known, kept, chosen = Signal(), Signal(), Signal(), Signal()
         m.d.comb += p.address.eq(layer.state + (unit >> lane_bits))
         m.d.sync += [asked.eq(p.run), known.eq(asked), kept.eq(known), chosen.eq(kept)]
-        before = delayed(m, unit, 4)
         states = [delayed(m, self.state_data[n], 1) for n in range(c.lanes)]
-        lane = Array(states)[delayed(m, unit, 3)[:lane_bits] if lane_bits else 0]
+        number = delayed(m, unit, 3)
+        before = delayed(m, number, 1)
+        lane = Array(states)[number[:lane_bits] if lane_bits else 0]
         state = Signal(signed(c.state_bits + 1))
         m.d.sync += state.eq(Mux(layer.signed, lane.as_signed(), lane))
-        m.d.comb += p.done.eq(chosen & delayed(m, delayed(m, unit, 3) + 1 == layer.units, 1))
+        is_first = delayed(m, number == 0, 1)
+        m.d.comb += p.done.eq(chosen & delayed(m, number + 1 == layer.units, 1))
         with m.If(p.run):
             m.d.sync += unit.eq(unit + 1)
-            with m.If(chosen & ((before == 0) | (state > best))):
-                m.d.sync += [best.eq(state), self.answer.eq(before)]
+        with m.If(chosen & (is_first | (state > best))):
+            m.d.sync += [best.eq(state), self.answer.eq(before)]
         with m.If(~p.run | p.done):
             m.d.sync += [unit.eq(0), asked.eq(0), known.eq(0), kept.eq(0), chosen.eq(0)]
         return p

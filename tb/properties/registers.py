@@ -17,9 +17,9 @@ class RegistersObey(Watched):
 
     def properties(self, m: Module) -> None:
         bus = self.block
-        # One clock later: what the bus asked for then, and what every field held then.
+        # One clock later: what the bus asked for then, and what every field held then. A write takes a clock more.
         asked = {address: delayed(m, bus.address == address, 1) for address, _ in bus.map.placed()}
-        write, data = delayed(m, bus.write, 1), delayed(m, bus.write_data, 1)
+        write, data = delayed(m, bus.write, 2), delayed(m, bus.write_data, 2)
 
         words = []
         for address, register in bus.map.placed():
@@ -28,7 +28,7 @@ class RegistersObey(Watched):
             for shift, field in register.placed():
                 port, name = getattr(ports, field.name), f"{register.name}.{field.name}"
                 written = Signal(field.bits, name=f"written_{register.name}_{field.name}")
-                m.d.comb += written.eq((write & asked[address]).replicate(field.bits))
+                m.d.comb += written.eq((write & delayed(m, asked[address], 1)).replicate(field.bits))
                 ones = written & data[shift : shift + field.bits]
                 if field.access == "ro":
                     word.append(delayed(m, port.i, 1))

@@ -45,10 +45,11 @@ class SequencerObeys(Watched):
         ]
 
         # Commands.
-        asked = delayed(m, b.abort | b.late, 1)
+        asked, first = delayed(m, b.abort | b.late, 1), Signal(init=1)
+        m.d.sync += first.eq(0)
         m.d.comb += [
             Assert(b.busy == ~self._in("idle"), "busy in every state but idle"),
-            Assert(b.reset == self._in("safe"), "others are reset in safe"),
+            Assert(b.reset == (self._in("safe") | first), "others are reset in safe, and first of all"),
             Assert(~asked | b.reset | was_safe, "abort and late ADCs lead to safe in the next clock"),
             Assert(~was_safe | ~b.busy, "safe leads to idle in the next clock"),
             Assert(

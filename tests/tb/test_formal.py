@@ -142,7 +142,7 @@ MUTANTS: dict[str, list[tuple[str, str, str, str, str]]] = {
             ("(port.o | ones) & ~port.clear", "port.o & ~port.clear | ones", "is cleared by the hardware, whatever"),
             ("(port.o | ones) & ~port.clear", "port.o & ~port.clear", "is set by writing 1"),
             ("(port.o | ones) & ~port.clear", "ones & ~port.clear", "stays otherwise"),
-            ("with m.If(here & self.write):", "with m.If(here):", "stays while nobody writes it"),
+            ("self.write & (self.address == address)", "self.address == address", "stays while nobody writes it"),
             ("port.o.eq(written)", "port.o.eq(port.o)", "takes what is written"),
             (
                 "port.i if",
@@ -314,23 +314,25 @@ def hesitates(m: Module, outer: Any, block: Any) -> None:
     m.d.comb += [block.i.valid.eq(outer.i.valid & turn), outer.i.ready.eq(block.i.ready & turn)]
 
 
-CUTS: list[tuple[Callable[[Module, Any, Any], None], str]] = [
-    (overflows, "no more is taken than there is room for"),
-    (loses, "no more is taken than there is room for"),
-    (sleeps, "what was taken is given in time"),
-    (doubles, "nothing is given that was not taken"),
-    (mixes_rules, "an element is given as what it should become"),
-    (hesitates, "a willing sink makes a willing pipeline"),
+# Where an element is lost or given twice, others come in the wrong places: the solver may show that as soon.
+MOVED = "an element is given as what it should become"
+CUTS: list[tuple[Callable[[Module, Any, Any], None], tuple[str, ...]]] = [
+    (overflows, ("no more is taken than there is room for",)),
+    (loses, ("no more is taken than there is room for", MOVED)),
+    (sleeps, ("what was taken is given in time",)),
+    (doubles, ("nothing is given that was not taken", MOVED)),
+    (mixes_rules, (MOVED,)),
+    (hesitates, ("a willing sink makes a willing pipeline",)),
 ]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("cut", "claim"), CUTS, ids=[cut.__name__ for cut, _ in CUTS])
+@pytest.mark.parametrize(("cut", "claims"), CUTS, ids=[cut.__name__ for cut, _ in CUTS])
 def test_lost_invented_and_changed_elements_are_caught(
-    cut: Callable[[Module, Any, Any], None], claim: str, tmp_path: Path
+    cut: Callable[[Module, Any, Any], None], claims: tuple[str, ...], tmp_path: Path
 ) -> None:
     pipeline = PIPELINES["scaler"]
     watched = StreamKeepsElements(pipeline, Broken(pipeline.make(), cut))
     outcome = prove(watched, cut.__name__, tmp_path, 3 * pipeline.latency + 4)
     assert outcome.status == "fail"
-    assert any(claim in failed for failed in outcome.failed), outcome
+    assert any(claim in failed for failed in outcome.failed for claim in claims), outcome

@@ -11,7 +11,7 @@ from amaranth.lib.memory import Memory
 from amaranth.sim import Simulator
 
 from hw.config import ControllerConfig
-from hw.core import Core
+from hw.core import WORK, Core
 from hw.image import contents, lanes_of, lanes_word, word_bits
 from hw.link import link
 from hw.tables import Tables
@@ -129,7 +129,8 @@ class CoreBench(Elaboratable):
             run.phases = [{name: self.states(ctx, name, kind) for name in self.mapping.network.free} for kind in COPIES]
 
         simulator = Simulator(self)
-        simulator.add_clock(1e-8)
+        for domain in ("sync", WORK):
+            simulator.add_clock(1e-8, domain=domain)
         simulator.add_testbench(bench)
         simulator.run()
         return run
