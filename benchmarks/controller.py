@@ -20,10 +20,10 @@ import torch
 import mapping
 from eqprop import Conv2d, Coupling, Dense, Edge, EnergyNetwork, FixedPoint, Layer, SquaredError, models
 from eqprop.data import load
+from hw.clocked_core import ClockedCore
 from hw.clocks import Times, section_clocks, step_clocks, sweep_beats
 from hw.config import ControllerConfig
 from hw.controller import Controller
-from hw.core import Core
 from hw.emit import rtlil, verilog
 from hw.link import Linked, link
 from hw.synthesis import synthesise
@@ -133,7 +133,7 @@ def resnet13() -> None:
     made = mapping.compile(models.build("hopfield-resnet13"), Target.load("rram-hfo2", (128, 128)))
     start = time.perf_counter()
     linked, config = link(made), ControllerConfig.from_mapping(made)
-    text = rtlil(Core(Tables(config)), "core")
+    text = rtlil(ClockedCore(Tables(config)), "core")
     lines = verilog(text, "core").count("\n")
     print(f"{made.crossbars} crossbars; {lines} lines of Verilog in {time.perf_counter() - start:.0f} s; {config}")
     wanted, found = list(scheduled(made)), list(rounds(linked))

@@ -24,6 +24,7 @@ from hw.array_timer import ArrayTimer
 from hw.axi_lite import AxiLite
 from hw.beat_walk import BeatWalk
 from hw.block_traces import TRACES
+from hw.clocked_core import ClockedCore
 from hw.collector import Collector
 from hw.config import ControllerConfig
 from hw.contrast import Contrast
@@ -62,6 +63,7 @@ PUSH = signed(CONFIG.push_bits)
 BLOCKS: dict[str, Callable[[], list[Any]]] = {
     "controller": lambda: [Controller(CONFIG)],
     "core": lambda: [Core(TABLES)],
+    "clocked_core": lambda: [ClockedCore(TABLES)],
     "sequencer": lambda: [Sequencer(TABLES)],
     "reader": lambda: [Reader(TABLES)],
     "feeder": lambda: [Feeder(TABLES)],

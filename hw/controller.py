@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth import Cat, ClockDomain, ClockSignal, Module, Mux, Signal, Value
+from amaranth import Cat, Module, Mux, Signal, Value
 from amaranth.lib.wiring import Component, In, Out, connect, flipped
 
 from hw.address_map import AddressMap, Window
 from hw.axi_lite import AxiLite
+from hw.clocked_core import ClockedCore
 from hw.config import ControllerConfig
-from hw.core import ENABLED, WORK, Core
+from hw.core import ENABLED
 from hw.delay import delayed
 from hw.host_memory import HostMemory
 from hw.image import word_bits
@@ -84,7 +85,7 @@ class Controller(Component):
 
     def __init__(self, config: ControllerConfig) -> None:
         self.config, self.map = config, address_map(config)
-        self._core, self._bus = Core(Tables(config)), AxiLite(self.map.address_bits)
+        self._core, self._bus = ClockedCore(Tables(config)), AxiLite(self.map.address_bits)
         core, bus = self._core.signature.members, self._bus.signature.members
         super().__init__(
             {
@@ -96,8 +97,6 @@ class Controller(Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        m.domains += ClockDomain(WORK, local=True)
-        m.d.comb += ClockSignal(WORK).eq(ClockSignal())
         m.submodules.core = core = self._core
         m.submodules.bus = bus = self._bus
         m.submodules.registers = registers = RegisterFile(self.map.registers, self.map.address_bits)

@@ -47,9 +47,9 @@ class Core(Component):
     ``NAME_write``, ``NAME_write_address`` and ``NAME_write_data``; a read in the clock of a write to the same word
     may give anything. Where low-rank couplings are chained, sums are read at two addresses (``bus``).
 
-    Reader, updater and contrast unit are in a clock domain of their own, ``work``: whoever holds a core gives it the
-    clock of ``sync``. Its reset is a register of the sequencer's, so that nothing stands between it and their thousands
-    of registers.
+    Reader, updater and contrast unit are in a clock domain of their own, ``work``, which has the clock of ``sync``
+    (:class:`hw.clocked_core.ClockedCore`). Its reset is a register of the sequencer's: nothing stands between it and
+    their thousands of registers.
 
     Members:
         Ports to the arrays: ``feed``, ``drive``, ``request``, ``codes``, ``row``, ``direction``, ``apply``,
