@@ -9,12 +9,14 @@ from amaranth.lib.wiring import Component, In, Out, Signature
 from hw.delay import delayed
 
 HOST_BITS = 32
+BLOCK_BITS = 1 << 14  # of a block memory of ECP5, whatever its width
 
 
 class HostMemory(Component):
     """``rows`` words of ``bits`` with one read and one write port, both shared with a host's 32-bit bus.
 
-    A row is columns of 32 bits, the lowest first, each a block memory of its own. On the host's side a row takes as
+    A row is columns of 32 bits, the lowest first, each in block memories of its own: so narrow that a block holds all
+    rows, and nothing has to choose between blocks behind them. On the host's side a row takes as
     many columns as the next power of two. Columns beyond the row and rows beyond the memory read 0 and change nothing.
 
     Members:
@@ -37,6 +39,7 @@ class HostMemory(Component):
         self.columns = -(-bits // HOST_BITS)
         self._column_bits = (self.columns - 1).bit_length()
         row_bits = max(1, (rows - 1).bit_length())
+        self._block_width = min(HOST_BITS, max(1, BLOCK_BITS >> row_bits))
         host = {
             "address": Out(row_bits + self._column_bits),
             "enable": Out(1),
@@ -66,21 +69,24 @@ class HostMemory(Component):
         parts = []
         for number in range(self.columns):
             low, high = number * HOST_BITS, min(self._bits, (number + 1) * HOST_BITS)
-            # Nobody minds what a read gives in the clock of a write to its word, so that synthesis need not compare.
-            column = Memory(shape=high - low, depth=self._rows, init=[], attrs={"no_rw_check": 1})
-            m.submodules[f"column_{number}"] = column
-            reading, writing = column.read_port(domain="comb"), column.write_port()
             part = Signal(high - low, name=f"part_{number}", reset_less=True)  # becomes the memory's own register
-            with m.If(~self.engine_busy | self.read_enable):
-                m.d.sync += part.eq(reading.data)
             here = inside & (host_column == number)
             writes = delayed(m, here & self.host.write, 1)  # whose address it is takes a clock to find out
-            m.d.comb += [
-                reading.addr.eq(Mux(self.engine_busy, self.read_address, host_row)),
-                writing.addr.eq(Mux(self.engine_busy, self.write_address, host_row)),
-                writing.data.eq(Mux(self.engine_busy, self.write_data[low:high], self.host.write_data)),
-                writing.en.eq(Mux(self.engine_busy, self.write_enable, writes)),
-            ]
+            given = Mux(self.engine_busy, self.write_data[low:high], self.host.write_data)
+            for first in range(0, high - low, self._block_width):
+                bits = slice(first, min(first + self._block_width, high - low))
+                # Nobody minds what a read gives in the clock of a write to its word: synthesis need not compare.
+                block = Memory(shape=bits.stop - first, depth=self._rows, init=[], attrs={"no_rw_check": 1})
+                m.submodules[f"block_{number}_{first}"] = block
+                reading, writing = block.read_port(domain="comb"), block.write_port()
+                with m.If(~self.engine_busy | self.read_enable):
+                    m.d.sync += part[bits].eq(reading.data)
+                m.d.comb += [
+                    reading.addr.eq(Mux(self.engine_busy, self.read_address, host_row)),
+                    writing.addr.eq(Mux(self.engine_busy, self.write_address, host_row)),
+                    writing.data.eq(given[bits]),
+                    writing.en.eq(Mux(self.engine_busy, self.write_enable, writes)),
+                ]
             parts.append((part, delayed(m, here, 1)))
         m.d.comb += self.read_data.eq(Cat(*(part for part, _ in parts)))
         # Memories answer late in the clock: their words are taken as they are, and chosen from in the next.

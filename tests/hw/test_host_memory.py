@@ -104,11 +104,14 @@ def test_what_the_engine_read_is_held_whatever_is_written() -> None:
     assert seen == [0xAB_0000_0001] * 3
 
 
-@pytest.mark.parametrize(("bits", "parts"), [(1, 1), (32, 1), (33, 2), (100, 4), (129, 5)])
-def test_each_column_becomes_a_memory_with_one_clocked_port_for_reading_and_one_for_writing(
-    bits: int, parts: int, tmp_path: Path
+@pytest.mark.parametrize(
+    ("bits", "rows", "parts"),
+    [(1, 600, 1), (32, 512, 1), (32, 513, 2), (33, 512, 2), (100, 600, 7), (129, 2950, 33), (8, 20000, 8)],
+)
+def test_memories_that_fit_blocks_have_one_clocked_port_for_reading_and_one_for_writing(
+    bits: int, rows: int, parts: int, tmp_path: Path
 ) -> None:
-    (tmp_path / "model.il").write_text(rtlil(HostMemory(bits, 600), "top"))
+    (tmp_path / "model.il").write_text(rtlil(HostMemory(bits, rows), "top"))
     yosys(
         "read_rtlil model.il; proc; flatten; opt; memory_dff; opt_clean; "
         f"select -assert-count {parts} t:$memrd_v2 r:CLK_ENABLE=1 %i; select -assert-count {parts} t:$memrd_v2; "
