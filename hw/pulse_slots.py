@@ -39,7 +39,7 @@ class PulseSlots(Component):
         row_rule, column_rule: multiplier and shift of the scaling to shares; fixed, top: shares saturate to ``top`` if
             trains are fixed, else to 2^width - 1. All read in the clock after a group is taken.
         row_fixed, column_fixed: with ``fixed``, the numbers; held during a slot.
-        clear: forget all groups, that of this clock too, and what is under way; in the next clock new ones are taken.
+        clear: forget all groups and what is under way; in the next clock new ones are taken.
         complete: all groups are kept, slots may begin. begin: strobe, give out a slot.
         given: the last group of a slot is being taken; met: in it, whether a row and a column pulse.
         load, row_seed, column_seed, row_number, column_number: see :class:`hw.pulser.Pulser`.
@@ -172,7 +172,7 @@ class PulseSlots(Component):
             stages[0].negative.eq(negative & self.i.p.used),
         ]
         m.d.comb += [
-            self.i.ready.eq(~ended & (taken != self._groups)),
+            self.i.ready.eq(~ended & (taken != self._groups) & ~self.clear),
             taking.eq(self.i.valid & self.i.ready),
             scaler.i.valid.eq(given),
             scaler.i.p.used.eq(stages[0].used),

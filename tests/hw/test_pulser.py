@@ -298,6 +298,7 @@ def test_abort_in_every_clock_of_a_train_ends_the_pulse_at_once_and_leaves_nothi
                 ctx.set(pulser.abort, 1)
                 ctx.set(pulser.i.valid, 1)
                 assert not ctx.get(pulser.pulsing)
+                assert not ctx.get(pulser.i.ready)
                 await ctx.tick()
                 ctx.set(pulser.abort, 0)
                 ctx.set(pulser.load, 1)
