@@ -3,7 +3,7 @@
 python benchmarks/controller.py busy               how busy the ADC stream is, and the formula
 python benchmarks/controller.py equal [SAMPLES]    EP steps of random samples against sim, three networks, speed
 python benchmarks/controller.py resnet13           full-size Hopfield-ResNet13: Verilog, program, clocks of an EP step
-python benchmarks/controller.py synthesis [SEEDS]  LUTs and fmax on ECP5 over lanes and state bits (hours)
+python benchmarks/controller.py synthesis [SEEDS [LANES STATE_BITS]]  LUTs and fmax on ECP5; all widths take hours
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ from tb.reference import Reference, random_samples
 
 BETA = 0.25
 QUICK = {"settle": 0, "transposed_settle": 0, "integrate": 0, "convert": 1, "transposed_convert": 1, "discharge": 0}
+WIDTHS = (8, 16), (4, 16), (2, 16), (8, 12), (8, 8)  # lanes, state bits
 QUICK_TIMES = Times((0, 0), 0, (1, 1), 0, 1)
 
 
@@ -169,15 +170,16 @@ def rounds(linked: Linked) -> Iterator[Round]:
             reads = []
 
 
-def synthesis(seeds: int = 5) -> None:
+def synthesis(seeds: int = 5, *only: int) -> None:
     """Median of placements on ECP5, the whole controller of the digits network."""
     base = ControllerConfig.from_mapping(digits())
-    for lanes, bits in ((8, 16), (4, 16), (2, 16), (8, 12), (8, 8)):
+    for lanes, bits in [only] if only else WIDTHS:
         config = dataclasses.replace(base, lanes=lanes, drive_lanes=4 * lanes, state_bits=bits)
         found = synthesise(rtlil(Controller(config), "controller"), "controller", seeds=range(1, seeds + 1))
         print(
             f"{lanes} lanes, {bits} state bits: {found.luts} LUTs, {found.ffs} flip-flops, {found.dsps} multipliers, "
-            f"{found.brams} block memories, {found.fmax_hz / 1e6:.1f} MHz ({found.device})",
+            f"{found.brams} block memories, median {found.fmax_hz / 1e6:.1f} MHz of "
+            f"{', '.join(f'{hz / 1e6:.1f}' for hz in found.fmax_hz_per_seed)} ({found.device})",
             flush=True,
         )
 

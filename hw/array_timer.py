@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from amaranth import Cat, Module, Mux, Signal
+from collections.abc import Mapping
+
+from amaranth import Cat, Module, Mux, Signal, Value
 from amaranth.lib.wiring import Component, In, Out
 
+from hw.delay import delayed
 from hw.register_map import CLOCK_BITS
 
 STAGES = ("settle", "integrate", "convert", "discharge")
+TIMES = ("settle", "transposed_settle", "integrate", "convert", "transposed_convert", "discharge")
 
 
 class ArrayTimer(Component):
@@ -20,6 +24,7 @@ class ArrayTimer(Component):
     Members:
         loaded: DACs are loaded; transposed, conversions: of that turn's read.
         settle, transposed_settle, ...: times in clocks, converts of one conversion; a conversion of 0 takes a clock.
+            Held from the clock before ``loaded`` to the end of the turn, and so is ``average``.
         average: times that the arrays integrate and convert.
         may_latch: the codes of the turn before were fetched.
         apply, latch: strobes. With latch the codes of the turn may be fetched.
@@ -29,13 +34,12 @@ class ArrayTimer(Component):
     """
 
     def __init__(self) -> None:
-        times = ("settle", "transposed_settle", "integrate", "convert", "transposed_convert", "discharge")
         super().__init__(
             {
                 "loaded": In(1),
                 "transposed": In(1),
                 "conversions": In(16),
-                **{name: In(CLOCK_BITS) for name in times},
+                **{name: In(CLOCK_BITS) for name in TIMES},
                 "average": In(CLOCK_BITS),
                 "may_latch": In(1),
                 "apply": Out(1),
@@ -48,67 +52,96 @@ class ArrayTimer(Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        clocks, conversions, repeats = Signal(CLOCK_BITS), Signal(16), Signal(CLOCK_BITS)
-        wanted = Signal(16)
-        settle = Mux(self.transposed, self.transposed_settle, self.settle)
-        convert = Mux(self.is_transposed, self.transposed_convert, self.convert)
+        clocks, conversions, repeats = Countdown(m, CLOCK_BITS), Countdown(m, 16), Countdown(m, CLOCK_BITS)
+        wanted, wanted_once = Signal(16), Signal()
+        once = {name: delayed(m, getattr(self, name) <= 1, 1) for name in (*TIMES, "average")}
+        none = {name: delayed(m, getattr(self, name) == 0, 1) for name in TIMES}
         m.d.comb += self.busy.eq(self.loaded)
 
+        def either(name: str, way: Value, values: Mapping[str, Value]) -> Value:
+            return Mux(way, values[f"transposed_{name}"], values[name])
+
+        times = {name: getattr(self, name) for name in TIMES}
+        to_settle = either("settle", self.transposed, times), either("settle", self.transposed, once)
+        to_convert = either("convert", self.is_transposed, times), either("convert", self.is_transposed, once)
+
         def start_reading() -> None:
-            with m.If(self.integrate != 0):
-                m.d.sync += clocks.eq(self.integrate)
+            with m.If(~none["integrate"]):
+                clocks.start(self.integrate, once["integrate"])
                 m.next = "integrate"
             with m.Else():
                 start_converting()
 
         def start_converting() -> None:
-            m.d.sync += [clocks.eq(convert), conversions.eq(wanted)]
+            clocks.start(*to_convert)
+            conversions.start(wanted, wanted_once)
             m.next = "convert"
 
         with m.FSM() as fsm:
             with m.State("rest"), m.If(self.loaded):
                 m.next = "apply"
-                m.d.sync += [self.is_transposed.eq(self.transposed), wanted.eq(self.conversions)]
+                m.d.sync += self.is_transposed.eq(self.transposed)
+                m.d.sync += [wanted.eq(self.conversions), wanted_once.eq(self.conversions <= 1)]
             with m.State("apply"):
                 m.d.comb += [self.apply.eq(1), self.busy.eq(1)]
-                m.d.sync += repeats.eq(self.average)
-                with m.If(settle != 0):
-                    m.d.sync += clocks.eq(settle)
+                repeats.start(self.average, once["average"])
+                with m.If(~either("settle", self.transposed, none)):
+                    clocks.start(*to_settle)
                     m.next = "settle"
                 with m.Else():
                     start_reading()
             with m.State("settle"):
                 m.d.comb += self.busy.eq(1)
-                m.d.sync += clocks.eq(clocks - 1)
-                with m.If(clocks <= 1):
+                clocks.step()
+                with m.If(clocks.is_last):
                     start_reading()
             with m.State("integrate"):
                 m.d.comb += self.busy.eq(1)
-                m.d.sync += clocks.eq(clocks - 1)
-                with m.If(clocks <= 1):
+                clocks.step()
+                with m.If(clocks.is_last):
                     start_converting()
             with m.State("convert"):
                 m.d.comb += self.busy.eq(1)
-                m.d.sync += clocks.eq(clocks - 1)
-                with m.If(clocks <= 1):
-                    m.d.sync += [clocks.eq(convert), conversions.eq(conversions - 1)]
-                    with m.If(conversions <= 1):
-                        m.d.sync += repeats.eq(repeats - 1)
-                        with m.If(repeats <= 1):
+                clocks.step()
+                with m.If(clocks.is_last):
+                    clocks.start(*to_convert)
+                    conversions.step()
+                    with m.If(conversions.is_last):
+                        repeats.step()
+                        with m.If(repeats.is_last):
                             m.next = "latch"
                         with m.Else():
                             start_reading()
             with m.State("latch"):
                 m.d.comb += [self.busy.eq(1), self.latch.eq(self.may_latch)]
                 with m.If(self.may_latch):
-                    m.d.sync += clocks.eq(self.discharge)
+                    clocks.start(self.discharge, once["discharge"])
                     m.next = "rest"
-                    with m.If(self.discharge != 0):
+                    with m.If(~none["discharge"]):
                         m.next = "discharge"
             with m.State("discharge"):
                 m.d.comb += self.busy.eq(1)
-                m.d.sync += clocks.eq(clocks - 1)
-                with m.If(clocks <= 1):
+                clocks.step()
+                with m.If(clocks.is_last):
                     m.next = "rest"
         m.d.comb += self.stage.eq(Cat(*(fsm.ongoing(name) for name in STAGES)))
         return m
+
+
+class Countdown:
+    """A number that counts down to 1, and whether it is there: known a clock ahead, compared while it counts.
+
+    Attributes:
+        is_last: it is 1, or was 0.
+    """
+
+    def __init__(self, m: Module, bits: int) -> None:
+        self._m, self._left, self.is_last = m, Signal(bits), Signal()
+
+    def start(self, count: Value, once: Value) -> None:
+        """Begin with ``count``; ``once``: it is 0 or 1."""
+        self._m.d.sync += [self._left.eq(count), self.is_last.eq(once)]
+
+    def step(self) -> None:
+        """One less."""
+        self._m.d.sync += [self._left.eq(self._left - 1), self.is_last.eq(self._left == 2)]

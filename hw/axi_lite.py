@@ -43,31 +43,30 @@ class AxiLite(Component):
         # One clock after the other: on the simple bus, looked up, answered.
         carries_write, finds_write, answers_write = Signal(), Signal(), Signal()
         finds_read, answers_read = Signal(), Signal()
-        free = ~(carries_write | finds_write | answers_write | self.read | finds_read | answers_read)
+        occupied = Signal()  # any of these: known a clock ahead, as all that a host sends waits for it
+        m.d.sync += occupied.eq(reads | writes | carries_write | finds_write | self.read | finds_read)
         m.d.comb += [
             # Both address and data of a write are there, and no answer waits to be taken.
-            writes.eq(self.bus_awvalid & self.bus_wvalid & ~self.bus_bvalid & free),
-            reads.eq(self.bus_arvalid & ~self.bus_rvalid & free),
-            whole.eq(self.bus_wstrb.all()),
+            writes.eq(self.bus_awvalid & self.bus_wvalid & ~self.bus_bvalid & ~occupied),
+            reads.eq(self.bus_arvalid & ~self.bus_rvalid & ~occupied),
         ]
         m.d.sync += [
-            self.read.eq(0),
-            self.write.eq(0),
-            carries_write.eq(0),
+            self.read.eq(reads),
+            carries_write.eq(writes & ~reads),
             finds_write.eq(carries_write),
             answers_write.eq(finds_write),
             finds_read.eq(self.read),
             answers_read.eq(finds_read),
         ]
+        m.d.comb += self.write.eq(carries_write & whole)
         # A read goes first; the next one has to wait long enough for a write to follow.
         with m.If(reads):
             m.d.comb += self.bus_arready.eq(1)
-            m.d.sync += [self.address.eq(self.bus_araddr), self.read.eq(1)]
+            m.d.sync += self.address.eq(self.bus_araddr)
         with m.Elif(writes):
             m.d.comb += [self.bus_awready.eq(1), self.bus_wready.eq(1)]
             m.d.sync += [self.address.eq(self.bus_awaddr), self.write_data.eq(self.bus_wdata)]
-            m.d.sync += [self.write.eq(whole), carries_write.eq(1)]
-            m.d.sync += partial.eq(self.bus_wstrb.any() & ~whole)
+            m.d.sync += [whole.eq(self.bus_wstrb.all()), partial.eq(self.bus_wstrb.any() & ~self.bus_wstrb.all())]
 
         with m.If(answers_write):
             m.d.sync += [

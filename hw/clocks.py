@@ -164,7 +164,7 @@ def word_clocks(linked: Linked, word: Instruction) -> int:
         sources: int = layer["sources"] if word.opcode == Opcode.UPDATE else layer["inputs"]
         return int(layer["words"]) * sources + UPDATE_LATENCY
     if word.opcode == Opcode.ANSWER:
-        return int(layer["units"]) + FETCH + 10
+        return int(layer["units"]) + FETCH + 12
     return int(layer["words"]) + FETCH + (6 if word.opcode == Opcode.RESET else 9)
 
 
@@ -190,11 +190,11 @@ def sweep_beats(linked: Linked) -> int:
 
 
 def contrast_clocks(linked: Linked) -> int:
-    """All gradients of an EP step, about: a beat of columns takes 4 clocks a position and 10 more, for every row."""
+    """All gradients of an EP step, about: a beat of columns takes 4 clocks a position and 11 more, for every row."""
     found = 0
     for row in linked.contrasts:
         rows = linked.sense[row["row_first"] : row["row_first"] + row["row_count"]]
         columns = linked.sense[row["column_first"] : row["column_first"] + row["column_count"]]
         beats = sum(one.mask.bit_count() * sum(other.tile == one.tile for other in columns) for one in rows)
-        found += beats * (4 * row["rows"] * row["columns"] + 10)
+        found += beats * (4 * row["rows"] * row["columns"] + 11)
     return found

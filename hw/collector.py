@@ -8,7 +8,7 @@ from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import Component, In, Out
 
 from hw.beat_walk import BeatWalk
-from hw.delay import delayed
+from hw.delay import delayed, recalled
 from hw.register_map import CLOCK_BITS
 from hw.tables import Tables, address
 
@@ -136,11 +136,11 @@ class Collector(Component):
         # Adding: codes were taken; two clocks later their sums are there; codes and sums are kept; added.
         taking, there, adding = Signal(), Signal(), Signal()
         place_there, answer = delayed(m, head, 2), Signal(where)
-        taken, before = Signal(self.codes.payload.shape()), Signal(self._sums)
+        taken, before = Signal(self.codes.payload.shape()), recalled(m, self.sum_data)
         m.d.comb += [self.sum_address.eq(head.address), taking.eq(self.codes.valid & self.codes.ready)]
         asking = delayed(m, taking, 1)
         m.d.comb += taken.eq(delayed(m, self.codes.payload, 2))
-        m.d.sync += [there.eq(asking), adding.eq(there), answer.eq(place_there), before.eq(self.sum_data)]
+        m.d.sync += [there.eq(asking), adding.eq(there), answer.eq(place_there)]
         # Sums of the last two beats are newer than what the memory gave.
         written, last, from_last, from_earlier = Signal(), Signal.like(self.write_address), Signal(), Signal()
         handed, earlier = Signal(self._sums), Signal(self._sums)

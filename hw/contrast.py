@@ -23,7 +23,7 @@ class Contrast(Component):
     A beat to ``gradient`` for each tile, each of its rows, each of its beats of columns, in the order of the beats'
     lists: beats of rows, their lanes, beats of columns. While each is taken at once, busy for
 
-        2 + 6 beats of rows + lanes left out before the last of each + 5 rows + gradients (4 positions + 10)
+        2 + 7 beats of rows + lanes left out before the last of each + 5 rows + gradients (4 positions + 11)
 
     clocks.
 
@@ -80,7 +80,12 @@ class Contrast(Component):
         # Numbers of beats in their lists. Columns of a tile begin where those of the tile before ended.
         row_beat, column, column_first = Signal.like(row.row_count), *(Signal.like(row.column_count) for _ in "ab")
         ended, tile = Signal(), Signal(self.tile_data.shape())
-        m.d.sync += [beat.eq(self.list_data), ended.eq((column == row.column_count) | (beat.tile != of_row.tile))]
+        tile_at = Signal.like(self.tile_address)
+        m.d.sync += [
+            beat.eq(self.list_data),
+            tile_at.eq(row.tile_first + beat.tile),
+            ended.eq((column == row.column_count) | (beat.tile != of_row.tile)),
+        ]
         m.submodules.sum = adding = self._sum
         m.d.comb += [
             adding.row.eq(row),
@@ -97,7 +102,7 @@ class Contrast(Component):
             self.busy.eq(1),
             self.contrasts_address.eq(self.index),
             self.list_address.eq(row.column_first + column),
-            self.tile_address.eq(row.tile_first + beat.tile),
+            self.tile_address.eq(tile_at),
         ]
         # A beat is there two clocks after its address; whether it is still of the tile is known one later.
         with m.FSM():
@@ -123,6 +128,8 @@ class Contrast(Component):
                     m.d.sync += column_first.eq(column)
                 m.next = "tile"
             with m.State("tile"):
+                m.next = "place"
+            with m.State("place"):
                 m.d.sync += tile.eq(self.tile_data)
                 m.next = "line"
             with m.State("line"):

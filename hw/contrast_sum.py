@@ -6,7 +6,7 @@ from amaranth import Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import data
 from amaranth.lib.wiring import Component, In, Out
 
-from hw.delay import delayed
+from hw.delay import delayed, recalled
 from hw.tables import Tables, address
 from hw.walk import Walk
 
@@ -16,7 +16,8 @@ class ContrastSum(Component):
 
     Golden model: ``mapping.arithmetic.contrast``. At every position words of the states' memory are read in four
     clocks: x, captured x, y, captured y. Stages behind an address: the memory's (two), the word, factors (two:
-    multipliers of an FPGA lie far apart), products (one multiplier a lane), sums. Busy for 4 positions + 7 clocks.
+    multipliers of an FPGA lie far apart), products (one multiplier a lane), the same with their sign, sums. Busy for
+    4 positions + 8 clocks.
 
     Members:
         begin: start from 0 with what the next clock shows; all inputs are held until the end.
@@ -79,10 +80,9 @@ class ContrastSum(Component):
         m.d.comb += self.state_address.eq(Mux(of_post, y_at, x_at) + Mux(captured, copy, 0))
 
         # The word came: x waits for its y.
-        word = Signal(self.state_data.shape())
+        word = recalled(m, self.state_data)
         come, is_captured, is_post = (delayed(m, each, 3) for each in (asking, captured, of_post))
         x, present, other = (Signal(signed(self._config.state_bits + 1), name=name) for name in ("x", "x0", "x1"))
-        m.d.sync += word.eq(self.state_data)
         m.d.comb += x.eq(Mux(delayed(m, inside, 3), extended(word[self.lane], row.pre_signed), 0))
         with m.If(come & ~is_post & ~is_captured):
             m.d.sync += present.eq(x)
@@ -92,18 +92,21 @@ class ContrastSum(Component):
         # Factors, product, sum: of the phase of +beta added, of the other one taken away.
         factors = delayed(m, come & is_post, 1)
         multiplies, takes = delayed(m, factors, 1), delayed(m, is_captured ^ self.minus, 3)
-        adds = delayed(m, multiplies, 1)
+        signs = delayed(m, multiplies, 1)
+        adds = delayed(m, signs, 1)
         factor = Signal.like(x)
         m.d.sync += factor.eq(delayed(m, Mux(is_captured, other, present), 1))
         for lane in range(self._config.lanes):
             y, product = Signal.like(x, name=f"y_{lane}"), Signal((x * x).shape(), name=f"product_{lane}")
             m.d.sync += [y.eq(delayed(m, extended(word[lane], row.post_signed), 1)), product.eq(factor * y)]
+            summand = Signal((-product).shape(), name=f"summand_{lane}")
+            m.d.sync += summand.eq(Mux(takes, -product, product))
             with m.If(placing):
                 m.d.sync += self.values[lane].eq(0)
             with m.Elif(adds):
-                m.d.sync += self.values[lane].eq(self.values[lane] + Mux(takes, -product, product))
+                m.d.sync += self.values[lane].eq(self.values[lane] + summand)
         asked = delayed(m, asking, 1) | delayed(m, asking, 2)
-        m.d.comb += self.busy.eq(placing | asking | asked | come | factors | multiplies | adds)
+        m.d.comb += self.busy.eq(placing | asking | asked | come | factors | multiplies | signs | adds)
         return m
 
 

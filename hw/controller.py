@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import reduce
+from operator import or_
 from typing import Any
 
 from amaranth import Cat, Module, Mux, Signal, Value
@@ -159,12 +161,9 @@ class Controller(Component):
                     memory.host.write.eq(here & bus.write),
                     memory.host.write_data.eq(bus.write_data),
                 ]
-        chosen = delayed(m, Cat(*heres), 2)
-        answers = [registers.read_data, *(copies[0].host_read_data for copies in memories.values())]
-        word: Any = 0
-        for number, answer in enumerate(answers):
-            word = word | Mux(chosen[number], answer, 0)
-        m.d.comb += [bus.read_data.eq(word), bus.error.eq(chosen == 0)]
+        # Whoever is not asked answers 0.
+        answers: list[Value] = [registers.read_data, *(copies[0].host_read_data for copies in memories.values())]
+        m.d.comb += [bus.read_data.eq(reduce(or_, answers)), bus.error.eq(~delayed(m, Cat(*heres).any(), 2))]
 
     def _settings(self, m: Module, core: Any, fields: Any) -> None:
         """What registers tell the core."""

@@ -22,7 +22,7 @@ class DacFeeder(Component):
     Golden models: ``mapping.dither.dithered`` and, without an LFSR, ``Scaling.apply``. Lane l of clock c takes number
     c L + l: one register holds the number of lane 0, and lane l takes it times the leap matrix of l numbers. Taking a
     group leaps by L, whether its lanes are used or not (``Lfsr.after``); while nothing is taken the register holds.
-    Eight stages: those of the :class:`Scaler`. One group a clock, ``latency`` clocks from i to o.
+    Nine stages: those of the :class:`Scaler`. One group a clock, ``latency`` clocks from i to o.
 
     Parameters:
         x: shape of a state's code.

@@ -1,4 +1,4 @@
-"""Delays: a value some clocks later, beside a pipeline of that length."""
+"""Delays: a value some clocks later, beside a pipeline of that length, or behind a memory."""
 
 from __future__ import annotations
 
@@ -12,3 +12,14 @@ def delayed(m: Module, value: Value, clocks: int) -> Value:
         m.d.sync += later.eq(value)
         value = later
     return value
+
+
+def recalled(m: Module, value: Value) -> Value:
+    """What a memory gave, a clock later.
+
+    Block memories answer late in the clock: all that use a word take it from one register beside them. Synthesis makes
+    one of these, as none of them has a reset or an enable.
+    """
+    later = Signal.like(value, reset_less=True)
+    m.d.sync += later.eq(value)
+    return later

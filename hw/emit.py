@@ -104,8 +104,10 @@ def run_tool(package: str, function: str, arguments: list[str], directory: Path)
     code = f"import sys, {package}; sys.exit({package}.{function}(sys.argv[1:]))"
     done = subprocess.run([sys.executable, "-c", code, *arguments], cwd=directory, capture_output=True, text=True)
     if done.returncode:
-        lines = [line for line in done.stderr.splitlines() if "error" in line.lower()] or ["no message"]
-        raise InputError(f"{tool}: {lines[0]}")
+        silent = f"no message, exit code {done.returncode}"
+        raise InputError(
+            f"{tool}: {next((line for line in done.stderr.splitlines() if 'error' in line.lower()), silent)}"
+        )
 
 
 def require(package: str, function: str) -> str:

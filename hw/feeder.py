@@ -10,7 +10,7 @@ from amaranth.lib.wiring import Component, In, Out
 
 from hw.config import FACTOR_BITS
 from hw.dac_feeder import DacFeeder
-from hw.delay import delayed
+from hw.delay import delayed, recalled
 from hw.fixed import RulePort
 from hw.scaler import Scaler
 from hw.tables import Tables, address
@@ -71,7 +71,7 @@ class Feeder(Component):
             self.o.payload.eq(row),
         ]
         fetched = delayed(m, asking, 3)
-        states = [delayed(m, self.state_data[n], 1) for n in range(lanes)]
+        states = [recalled(m, self.state_data[n]) for n in range(lanes)]
         with m.If(asking):
             m.d.sync += asked.eq(asked + 1)
 
@@ -138,7 +138,7 @@ class Feeder(Component):
             scaler = Scaler(given, RulePort(signed(DRIVE_BITS), FACTOR_BITS))
             m.submodules[f"bus_{lane}"] = scaler
             m.d.comb += [
-                scaler.i.payload.eq(Mux(row.from_sums, delayed(m, self.sum_data[lane], 1), state)),
+                scaler.i.payload.eq(Mux(row.from_sums, recalled(m, self.sum_data[lane]), state)),
                 scaler.i.valid.eq(fetched),
                 scaler.rule.multiplier.eq(Mux(row.from_sums, row.bus_multiplier, 1)),
                 scaler.rule.shift.eq(Mux(row.from_sums, row.bus_shift, 0)),

@@ -13,7 +13,7 @@ from hw.pipeline import Pipeline
 from mapping.arithmetic import Limits, Scaling
 from mapping.arithmetic.scaling import LARGEST_SHIFT, MULTIPLIER_BITS
 
-ADDS = 5  # stages of scaled until a number is added
+ADDS = 6  # stages of scaled until a number is added
 PART_BITS = 17  # of the unsigned numbers that a signed multiplier of 18 bits takes
 
 
@@ -101,15 +101,15 @@ class RulePort:
 def scaled(
     p: Pipeline, xs: Sequence[Value], rule: Any, numbers: Sequence[Value | int] = (), width: int = 1
 ) -> list[Value]:
-    """saturate(floor((x multiplier + d) >> shift)), d = floor(number 2^shift / 2^width), of each x, seven stages on.
+    """saturate(floor((x multiplier + d) >> shift)), d = floor(number 2^shift / 2^width), of each x, eight stages on.
 
     Without a number d is one half of what is shifted out: rounding with ties upwards. With a number of a register of
     ``width`` bits, d is its dither. The product is shifted first, ``width`` bits of its fraction are kept, the number
     is added to them and they are cut off: one shifter instead of two, and a product that is whole cannot tell.
 
     Args:
-        p: stages take; hand on (multipliers of an FPGA lie far apart); multiply; add up the product; shift; add the
-            number; compare with the limits. The caller keeps what comes back, y or a limit, in one more.
+        p: stages take; hand on (multipliers of an FPGA lie far apart); multiply; hand on; add up the product; shift;
+            add the number; compare with the limits. The caller keeps what comes back, y or a limit, in one more.
         xs, rule: as they come.
         numbers: of each x, ADDS stages on.
     """
@@ -126,10 +126,10 @@ def scaled(
 
 
 def multiplied(p: Pipeline, x: Value, y: Value | int) -> Value:
-    """x y, two stages on: products for multipliers of 18 bits, then their sum."""
+    """x y, three stages on: products for multipliers of 18 bits, the same handed on, then their sum."""
     product = Signal((x * y).shape(), reset_less=True)
     products = [
-        p.kept(part * other).shift_left(place + other_place)
+        p.kept(part * other, 2).shift_left(place + other_place)
         for part, place in parts(x)
         for other, other_place in parts(Value.cast(y))
     ]

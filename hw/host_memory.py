@@ -6,7 +6,7 @@ from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import Component, In, Out, Signature
 
-from hw.delay import delayed
+from hw.delay import delayed, recalled
 
 HOST_BITS = 32
 BLOCK_BITS = 1 << 14  # of a block memory of ECP5, whatever its width
@@ -87,15 +87,10 @@ class HostMemory(Component):
                     writing.data.eq(given[bits]),
                     writing.en.eq(Mux(self.engine_busy, self.write_enable, writes)),
                 ]
-            parts.append((part, delayed(m, here, 1)))
+            parts.append((part, delayed(m, here, 2)))
         m.d.comb += self.read_data.eq(Cat(*(part for part, _ in parts)))
-        # Memories answer late in the clock: their words are taken as they are, and chosen from in the next.
         answer: object = 0
-        for number, (part, asked) in enumerate(parts):
-            kept = Signal.like(part, name=f"kept_{number}")
-            m.d.sync += kept.eq(part)
-            with m.If(~asked):
-                m.d.sync += kept.eq(0)
-            answer = kept | answer
+        for part, asked in parts:
+            answer = Mux(asked, recalled(m, part), 0) | answer
         m.d.comb += self.host_read_data.eq(answer)
         return m

@@ -73,7 +73,7 @@ class LineDriver(Component):
 
         # Two stages more than the walk: codes are there, and are taken.
         placed, held = Signal(walk.o.payload.shape()), Signal(walk.o.payload.shape())
-        fetched, full, go, codes = Signal(), Signal(), Signal(), Signal(self._codes)
+        fetched, full, go, codes = Signal(), Signal(), Signal(), Signal(self._codes, reset_less=True)
         m.d.comb += [
             go.eq(~full | (self.o.ready & ~self.loaded)),
             walk.o.ready.eq(go),

@@ -16,7 +16,7 @@ from hw.scaler import Scaler
 class Neuron(Component):
     """New state clip(floor(((drive + bias) multiplier + half) >> shift)), multiplier / 2^shift nearest to 1 / k.
 
-    Golden model: ``mapping.arithmetic.neuron``. Eight stages: take, then those of the :class:`Scaler`, which takes
+    Golden model: ``mapping.arithmetic.neuron``. Ten stages: take, then those of the :class:`Scaler`, which takes
     the sum. That is one bit wider than its longer part and cannot overflow. One element a clock, ``latency`` clocks
     from i to o.
 

@@ -59,9 +59,9 @@ class SquaredErrorNudger(Component):
 class LinearNudger(Component):
     """drive + floor((error beta + half) >> fraction_bits): the nudge of a cost known by its gradient, error = -dC/ds.
 
-    Golden model: ``mapping.arithmetic.linear_nudge``. Four stages: take; multiply; add up the product;
-    round, shift and add. One element a clock, ``latency`` clocks from i to o. What comes out is a drive, wide enough
-    for every sum: a :class:`Neuron` clips it.
+    Golden model: ``mapping.arithmetic.linear_nudge``. Five stages: take; multiply; hand on; add up
+    the product; round, shift and add. One element a clock, ``latency`` clocks from i to o. What comes out is a drive,
+    wide enough for every sum: a :class:`Neuron` clips it.
 
     Parameters:
         drive: shape of the sum of the scaled reads.
@@ -76,7 +76,7 @@ class LinearNudger(Component):
             element is taken.
     """
 
-    latency = 4
+    latency = 5
 
     def __init__(self, drive: Shape, error: Shape, beta_bits: int = 16, fraction_bits: int = 12) -> None:
         layout = data.StructLayout({"drive": drive, "error": error})

@@ -12,7 +12,7 @@ from amaranth.lib.wiring import Component, In, Out
 from hw.contrast import MINUS
 from hw.contrast_sum import extended
 from hw.dac_feeder import group
-from hw.delay import delayed
+from hw.delay import delayed, recalled
 from hw.tables import Tables, address
 from hw.walk import Walk
 
@@ -87,13 +87,14 @@ class PulseFeeder(Component):
         number, row_first, row_next, column_first = (Signal.like(row.row_count) for _ in range(4))
         beat, tile_first, copy = Signal(self.list_data.shape()), Signal.like(row.tile_first), Signal.like(row.copies)
         pre_at, post_at = Signal.like(self.state_address), Signal.like(self.state_address)
-        tile, next_tile, word = Signal(self.tile_data.shape()), Signal.like(beat.tile), Signal(self.state_data.shape())
+        tile, tile_at, next_tile = (Signal.like(each) for each in (self.tile_data, self.tile_address, beat.tile))
+        word = recalled(m, self.state_data)
         inside, of_row, ended, captured = Signal(), Signal(), Signal(), Signal()
         m.d.comb += [
             self.busy.eq(1),
             self.contrasts_address.eq(self.index),
             self.list_address.eq(Mux(of_row, row.row_first, row.column_first) + number),
-            self.tile_address.eq(tile_first + beat.tile),
+            self.tile_address.eq(tile_at),
             self.state_address.eq(Mux(of_row, pre_at, post_at) + beat.offset),
             captured.eq(self.minus ^ present_is_minus),
             given.used.eq(beat.mask),
@@ -101,6 +102,7 @@ class PulseFeeder(Component):
             given.last.eq(ended & ~of_row),
             self.stride.eq(beat.stride),
         ]
+        m.d.sync += tile_at.eq(tile_first + beat.tile)
         m.d.sync += inside.eq(pre.sees(beat.down, beat.across))
         with m.FSM():
 
@@ -147,7 +149,7 @@ class PulseFeeder(Component):
             with state("fetch"):
                 m.next = "keep"
             with state("keep"):
-                m.d.sync += [word.eq(self.state_data), tile.eq(self.tile_data)]
+                m.d.sync += tile.eq(self.tile_data)
                 m.next = "codes"
             with state("codes"):
                 is_last = number == Mux(of_row, row.row_count, row.column_count)

@@ -87,21 +87,21 @@ class PulseSlots(Component):
                 "shares": data.ArrayLayout(self._share.output, self._lanes),
             }
         )
-        m.submodules.memory = memory = Memory(shape=word, depth=self._groups, init=[])
-        write, read = memory.write_port(), memory.read_port()
+        m.submodules.memory = memory = Memory(shape=word, depth=self._groups, init=[], attrs={"no_rw_check": 1})
+        write, read = memory.write_port(), memory.read_port(domain="comb")
         written = Signal(range(self._groups + 1))
         self._keep(m, write, written)
 
         # A group is asked for, fetched, kept, has its numbers, is compared; o holds which of its lines pulse.
         asking, fetched, kept, drawn, compared, go = (Signal() for _ in range(6))
         asked, at_fetched, at_kept, at_drawn, at_compared = (Signal.like(self.o.p.place) for _ in range(5))
+        of_fetched = Signal(word, reset_less=True)  # becomes the memory's own register
         of_kept, of_drawn, of_compared = Signal(word), Signal(word), Signal(word)
         numbers = [Signal(self._share.output, name=f"number_{lane}") for lane in range(self._lanes)]
         pulses, row_met, column_met = Signal(self._lanes), Signal(), Signal()
         m.d.comb += [
             go.eq(~self.o.valid | self.o.ready),
             read.addr.eq(asked),
-            read.en.eq(go),
             self.given.eq(self.o.valid & self.o.ready & self.o.p.last),
             self.met.eq(row_met & column_met),
         ]
@@ -114,7 +114,8 @@ class PulseSlots(Component):
                 self.o.valid.eq(compared),
             ]
             m.d.sync += [at_fetched.eq(asked), at_kept.eq(at_fetched), at_drawn.eq(at_kept), at_compared.eq(at_drawn)]
-            m.d.sync += [of_kept.eq(read.data), of_drawn.eq(of_kept), of_compared.eq(of_drawn)]
+            m.d.sync += [of_fetched.eq(read.data), of_kept.eq(of_fetched)]
+            m.d.sync += [of_drawn.eq(of_kept), of_compared.eq(of_drawn)]
             m.d.sync += pulses.eq(Cat(of_drawn.shares[lane] >= number for lane, number in enumerate(numbers)))
             m.d.sync += [number.eq(self._number(of_kept.is_row, lane)) for lane, number in enumerate(numbers)]
             with m.If(asking):

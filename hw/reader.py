@@ -105,15 +105,18 @@ class Reader(Component):
 
         # Two banks of codes between feeder and driver.
         parts, width = c.drive_lanes // c.lanes, c.code_bits * c.lanes
-        m.submodules.codes = codes = Memory(shape=width * parts, depth=2 << address(c.code_words), init=())
-        writing, reading = codes.write_port(granularity=width), codes.read_port()
+        rows = 2 << address(c.code_words)
+        m.submodules.codes = codes = Memory(shape=width * parts, depth=rows, init=(), attrs={"no_rw_check": 1})
+        writing, reading = codes.write_port(granularity=width), codes.read_port(domain="comb")
+        word = Signal(width * parts, reset_less=True)  # becomes the memory's own register
+        with m.If(driver.code_enable):
+            m.d.sync += word.eq(reading.data)
         m.d.comb += [
             writing.addr.eq(Cat(feeder.write_word, feeder.write_bank)),
             writing.data.eq(feeder.codes.as_value().replicate(parts)),
             writing.en.eq(feeder.write << feeder.write_part),
             reading.addr.eq(driver.code_address),
-            reading.en.eq(driver.code_enable),
-            driver.code_data.eq(reading.data),
+            driver.code_data.eq(word),
             driver.bank.eq(feeder.bank),
             self.feed.valid.eq(feeder.write),
             self.feed.p.row.eq(fed),

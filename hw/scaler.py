@@ -15,9 +15,9 @@ from hw.pipeline import Pipeline
 class Scaler(Component):
     """y = saturate(floor((x multiplier + half) >> shift)), half = 2^(shift - 1), or 0 without a shift.
 
-    Golden model: ``mapping.arithmetic.Scaling.apply`` with limits. Eight stages: take; hand on; multiply; add up the
-    product; shift; round; compare with the limits; choose. One element a clock, ``latency`` clocks from taking an x to
-    giving its y. Ready goes from o to i within the clock.
+    Golden model: ``mapping.arithmetic.Scaling.apply`` with limits. Nine stages: take; hand on; multiply; hand on; add
+    up the product; shift; round; compare with the limits; choose. One element a clock, ``latency`` clocks from taking
+    an x to giving its y. Ready goes from o to i within the clock.
 
     Parameters:
         x: shape of the input.
@@ -29,7 +29,7 @@ class Scaler(Component):
         rule: only with a :class:`RulePort`: multiplier, shift, low, high; read in the clock in which an x is taken.
     """
 
-    latency = 8
+    latency = 9
 
     def __init__(self, x: Shape, rule: Rule | RulePort) -> None:
         members = {"i": In(stream.Signature(x)), "o": Out(stream.Signature(rule.output))}

@@ -9,7 +9,7 @@ from amaranth.lib import data
 from amaranth.lib.wiring import Component, In, Out
 
 from hw.config import FACTOR_BITS
-from hw.delay import delayed
+from hw.delay import delayed, recalled
 from hw.fixed import RulePort
 from hw.nudger import SquaredErrorNudger
 from hw.scaler import Scaler
@@ -108,10 +108,12 @@ class Updater(Component):
             drive.group.eq(group),
             drive.first.eq(source == 0),
         ]
-        # Words that are left; a clock ahead it is known whether this is the last.
+        # Words that are left; a clock ahead it is known whether this is the last. Where words are copied or cleared.
         left, is_last, steps = Signal(24), Signal(), Signal()
+        read_at, write_at = Signal.like(layer.state), Signal(max(len(index), len(layer.state)))
         with m.If(steps):
             m.d.sync += [word.eq(word + 1), left.eq(left - 1), is_last.eq(left == 2)]
+            m.d.sync += [read_at.eq(read_at + 1), write_at.eq(write_at + 1)]
         copying, clearing, resetting = Signal(), Signal(), Signal()
         origin, goal = Signal.like(layer.state), Signal.like(layer.state)
         m.d.comb += [origin.eq(layer.state), goal.eq(layer.state)]
@@ -122,9 +124,9 @@ class Updater(Component):
                 m.d.comb += goal.eq(layer.captured)
             with m.Case(Opcode.RESTORE):
                 m.d.comb += origin.eq(layer.snapshot)
-        asked, moved, moved_to = delayed(m, copying, 1), delayed(m, copying, 3), delayed(m, goal + word, 3)
+        asked, moved, moved_to = delayed(m, copying, 1), delayed(m, copying, 3), delayed(m, write_at, 3)
         on_their_way = asked | delayed(m, asked, 1)
-        moved_state = delayed(m, self.state_data.as_value(), 1)
+        moved_state = recalled(m, self.state_data.as_value())
 
         # The states' memory serves whoever works; only one does.
         m.d.comb += [
@@ -133,13 +135,13 @@ class Updater(Component):
             self.state_write_address.eq(drive.state_write_address),
             self.state_write_data.eq(drive.state_write_data),
             self.sum_write.eq(drive.clears | clearing),
-            self.sum_write_address.eq(Mux(clearing, index + word, drive.cleared)),
+            self.sum_write_address.eq(Mux(clearing, write_at, drive.cleared)),
         ]
         with m.If(moved):
             m.d.comb += [self.state_write_address.eq(moved_to), self.state_write_data.eq(moved_state)]
         with m.If(resetting):
             m.d.comb += [
-                self.state_write_address.eq(layer.state + word),
+                self.state_write_address.eq(write_at),
                 *(self.state_write_data[n].eq(layer.reset) for n in range(self._config.lanes)),
             ]
         answering = self._answer(m, layer)
@@ -158,7 +160,7 @@ class Updater(Component):
                     ]
                     m.next = "ask"
             with m.State("ask"):
-                m.d.sync += [left.eq(number), is_last.eq(number == 1)]
+                m.d.sync += [left.eq(number), is_last.eq(number == 1), write_at.eq(index)]
                 with m.If(opcode == Opcode.CLEAR):
                     m.next = "clear"
                 with m.Else():
@@ -167,7 +169,7 @@ class Updater(Component):
                 m.d.sync += layer.eq(self.layer_data)
                 m.next = "count"
             with m.State("count"):
-                m.d.sync += [left.eq(layer.words), is_last.eq(layer.words == 1)]
+                m.d.sync += [left.eq(layer.words), is_last.eq(layer.words == 1), read_at.eq(origin), write_at.eq(goal)]
                 m.d.sync += [first.eq(layer.sources_first), at.eq(layer.sources_first), count.eq(layer.sources)]
                 m.d.sync += drive.last.eq(layer.sources == 1)
                 with m.If(opcode == Opcode.KEEP):
@@ -195,7 +197,7 @@ class Updater(Component):
             with m.State("drain"), m.If(~drive.working):
                 m.next = "rest"
             with m.State("copy"):
-                m.d.comb += [copying.eq(1), steps.eq(1), self.state_address.eq(origin + word)]
+                m.d.comb += [copying.eq(1), steps.eq(1), self.state_address.eq(read_at)]
                 with m.If(is_last):
                     m.next = "copied"
             with m.State("copied"), m.If(~on_their_way):
@@ -255,13 +257,13 @@ class Updater(Component):
         whole = delayed(m, valid & last, 2)
         word = delayed(m, p.word, added + 2)
         ends = [valid & ((share == DRIVE_LOW) | (share == DRIVE_HIGH)) for share in shares]
-        m.d.sync += self.saturated.eq(sum(ends))
+        m.d.sync += self.saturated.eq(sum(delayed(m, end, 1) for end in ends))
         totals = [Signal(signed(c.constant_bits + 1), name=f"total_{n}") for n in range(lanes)]
         with m.If(valid):
             m.d.sync += [total.eq(Mux(first, 0, total) + share) for total, share in zip(totals, shares, strict=True)]
         keeps = opcode == Opcode.KEEP
         drives = [delayed(m, total, 1) for total in totals]
-        biases = [delayed(m, self.constant_data[n], 1) for n in range(lanes)]
+        biases = [recalled(m, self.constant_data[n]) for n in range(lanes)]
         m.d.comb += [
             self.constant_write.eq(whole & keeps),
             self.constant_write_address.eq(layer.constant + word),
@@ -297,9 +299,9 @@ class Updater(Component):
             new.append(nudger.o.payload)
             ready = nudger.o.valid
         m.d.comb += [
-            p.state_address.eq(layer.state + delayed(m, word, nudger_clocks - 2)),
+            p.state_address.eq(delayed(m, layer.state + delayed(m, word, nudger_clocks - 3), 1)),
             p.state_write.eq(ready),
-            p.state_write_address.eq(layer.state + delayed(m, word, nudger_clocks)),
+            p.state_write_address.eq(delayed(m, layer.state + delayed(m, word, nudger_clocks - 1), 1)),
             *(p.state_write_data[n].eq(state) for n, state in enumerate(new)),
         ]
         self._compare(m, layer, ready, new)
@@ -317,7 +319,7 @@ class Updater(Component):
         largest: list[Signal] = []
         compared = delayed(m, ready, 2)
         for lane, given in enumerate(new):
-            state, old = delayed(m, given, 1), delayed(m, self.state_data[lane], 1)
+            state, old = delayed(m, given, 1), recalled(m, self.state_data[lane])
             change, most = Signal(self.residual.shape(), name=f"change_{lane}"), Signal(self.residual.shape())
             difference = state - Mux(layer.signed, old.as_signed(), old)
             m.d.sync += change.eq(Mux(difference < 0, -difference, difference))
@@ -343,23 +345,29 @@ class Updater(Component):
         p = _Answer(c.state_words)
         lane_bits = (c.lanes - 1).bit_length()
         unit, best = Signal(17), Signal(signed(c.state_bits + 1))
-        asked, known, kept, chosen = Signal(), Signal(), Signal(), Signal()
-        m.d.comb += p.address.eq(layer.state + (unit >> lane_bits))
-        m.d.sync += [asked.eq(p.run), known.eq(asked), kept.eq(known), chosen.eq(kept)]
-        states = [delayed(m, self.state_data[n], 1) for n in range(c.lanes)]
-        number = delayed(m, unit, 3)
-        before = delayed(m, number, 1)
+        asked, known, kept, chosen, is_larger, is_last = (Signal() for _ in range(6))
+        m.d.sync += p.address.eq(layer.state + (unit >> lane_bits))
+        m.d.sync += [asked.eq(delayed(m, p.run, 1)), known.eq(asked), kept.eq(known), chosen.eq(kept)]
+        states = [recalled(m, self.state_data[n]) for n in range(c.lanes)]
+        number = delayed(m, unit, 4)
+        before = delayed(m, number, 2)
         lane = Array(states)[number[:lane_bits] if lane_bits else 0]
         state = Signal(signed(c.state_bits + 1))
         m.d.sync += state.eq(Mux(layer.signed, lane.as_signed(), lane))
         is_first = delayed(m, number == 0, 1)
-        m.d.comb += p.done.eq(chosen & delayed(m, number + 1 == layer.units, 1))
+        m.d.sync += [
+            is_larger.eq(chosen & (is_first | (state > best))),
+            is_last.eq(chosen & delayed(m, number + 1 == layer.units, 1)),
+        ]
+        m.d.comb += p.done.eq(is_last)
         with m.If(p.run):
             m.d.sync += unit.eq(unit + 1)
         with m.If(chosen & (is_first | (state > best))):
-            m.d.sync += [best.eq(state), self.answer.eq(before)]
+            m.d.sync += best.eq(state)
+        with m.If(is_larger):
+            m.d.sync += self.answer.eq(before)
         with m.If(~p.run | p.done):
-            m.d.sync += [unit.eq(0), asked.eq(0), known.eq(0), kept.eq(0), chosen.eq(0)]
+            m.d.sync += [unit.eq(0), *(each.eq(0) for each in (asked, known, kept, chosen, is_larger, is_last))]
         return p
 
 

@@ -189,7 +189,7 @@ def busy_clocks(linked: Linked, index: int, positions: int) -> int:
     for beat in of_rows:
         rows = beat.mask.bit_count()
         gradients = rows * sum(other.tile == beat.tile for other in of_columns)
-        clocks += 6 + beat.mask.bit_length() + 4 * rows + gradients * (4 * positions + 10)
+        clocks += 7 + beat.mask.bit_length() + 4 * rows + gradients * (4 * positions + 11)
     assert all(beat.mask < 1 << lanes for beat in (*of_rows, *of_columns))
     return clocks
 

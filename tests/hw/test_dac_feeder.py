@@ -99,7 +99,7 @@ def test_register_holds_while_nothing_is_taken_and_tells_where_to_continue() -> 
 
     async def bench(ctx: Any) -> None:
         ctx.set(feeder.i.payload, groups([100] * lanes, lanes)[0])
-        for valid, ready in [(0, 0), (0, 1), *[(1, 0)] * 10, (1, 1), (0, 1)]:
+        for valid, ready in [(0, 0), (0, 1), *[(1, 0)] * 11, (1, 1), (0, 1)]:
             ctx.set(feeder.i.valid, valid)
             ctx.set(feeder.o.ready, ready)
             seen.append(ctx.get(feeder.number))
@@ -110,8 +110,8 @@ def test_register_holds_while_nothing_is_taken_and_tells_where_to_continue() -> 
     simulator.add_clock(1e-8)
     simulator.add_testbench(bench)
     simulator.run()
-    # Eight groups fill the stages, the ninth is taken when the sink takes.
-    assert seen == [LFSR.jump(lanes * count).seed for count in (0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 8, 8, 9, 9)]
+    # Nine groups fill the stages, the tenth is taken when the sink takes.
+    assert seen == [LFSR.jump(lanes * count).seed for count in (0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 9, 10, 10)]
 
 
 @pytest.mark.parametrize("at", [0, 3, 6])
@@ -134,7 +134,7 @@ def test_mean_over_a_period_is_unbiased() -> None:
 def test_latency_is_as_stated_and_every_clock_takes_a_group() -> None:
     given = groups(some_states(11, 64), 4)
     _, starts, ends = play(DacFeeder(STATE, Rule(SCALING, DAC), 4, LFSR), given)
-    assert DacFeeder.latency == 8
+    assert DacFeeder.latency == 9
     assert starts == list(range(16))
     assert ends == [start + DacFeeder.latency for start in starts]
 

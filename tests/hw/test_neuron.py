@@ -66,13 +66,13 @@ def test_layers_that_alternate_keep_their_own_rules(offered: str, taken: str) ->
 def test_latency_is_as_stated_and_every_clock_takes_one() -> None:
     given = cases(7, 1.0, CLIP, count=20)
     _, starts, ends = play(Neuron(DRIVE, BIAS, Rule(Scaling(1, 0), CLIP)), given)
-    assert Neuron.latency == 9
+    assert Neuron.latency == 10
     assert starts == list(range(len(given)))
     assert ends == [start + Neuron.latency for start in starts]
 
 
 def test_empty_first_stage_takes_while_the_others_wait() -> None:
-    given = cases(8, 1.0, CLIP)[:11]
-    _, starts, ends = play(Neuron(DRIVE, BIAS, Rule(Scaling(1, 0), CLIP)), given, "1" * 8 + "01", "0" * 19 + "1" * 19)
-    assert starts == [*range(8), 9, 19, 20]
-    assert ends == [*range(19, 30)]
+    given, taken = cases(8, 1.0, CLIP)[:12], "0" * 19 + "1" * 19
+    _, starts, ends = play(Neuron(DRIVE, BIAS, Rule(Scaling(1, 0), CLIP)), given, "1" * 9 + "0" + "1" * 12, taken)
+    assert starts == [*range(9), 10, 19, 20]
+    assert ends == [*range(19, 31)]

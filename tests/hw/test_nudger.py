@@ -115,8 +115,8 @@ def test_latencies_are_as_stated_and_every_clock_takes_one() -> None:
     squared = SquaredErrorNudger(DRIVE, BIAS, PUSH, Rule(nudge.divide, CLIP))
     linear = LinearNudger(DRIVE, STATE)
     _, starts, ends = play(squared, given)
-    assert (starts, SquaredErrorNudger.latency) == (list(range(len(given))), 9)
-    assert ends == [start + 9 for start in starts]
+    assert (starts, SquaredErrorNudger.latency) == (list(range(len(given))), 10)
+    assert ends == [start + 10 for start in starts]
     _, starts, ends = play(linear, [{"drive": 1, "error": 1}] * 20)
-    assert (starts, LinearNudger.latency) == (list(range(20)), 4)
-    assert ends == [start + 4 for start in starts]
+    assert (starts, LinearNudger.latency) == (list(range(20)), 5)
+    assert ends == [start + 5 for start in starts]

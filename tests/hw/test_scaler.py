@@ -96,7 +96,7 @@ def test_every_8_bit_code_is_exact_for_unsigned_states() -> None:
 def test_latency_is_as_stated_and_every_clock_takes_one() -> None:
     xs = list(range(40))
     _, starts, ends = play(Scaler(STATE, RULES[0]), xs)
-    assert Scaler.latency == 8
+    assert Scaler.latency == 9
     assert starts == list(range(40))
     assert ends == [start + Scaler.latency for start in starts]
 
@@ -122,13 +122,13 @@ def test_stream_check_catches_what_is_not_held() -> None:
 
 def test_full_pipeline_waits_for_the_sink() -> None:
     _, starts, ends = play(Scaler(STATE, RULES[0]), list(range(10)), "1", "0" * 19 + "1" * 19)
-    assert starts == [0, 1, 2, 3, 4, 5, 6, 7, 19, 20]
+    assert starts == [0, 1, 2, 3, 4, 5, 6, 7, 8, 19]
     assert ends == [*range(19, 29)]
 
 
 def test_pipeline_with_gaps_waits_as_it_is_once_its_first_element_is_through() -> None:
     _, starts, ends = play(Scaler(STATE, RULES[0]), list(range(6)), "1001", "0" * 19 + "1" * 19)
-    assert starts == [0, 3, 4, 7, 19, 20]
+    assert starts == [0, 3, 4, 7, 8, 19]
     assert ends == [19, 22, 23, 26, 27, 28]
 
 
