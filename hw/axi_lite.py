@@ -11,8 +11,9 @@ OKAY, SLVERR = 0, 2
 class AxiLite(Component):
     """A subordinate with 32-bit data. Reads and writes take turns; of each there is one at a time.
 
-    A transaction taken in clock n is carried out in n + 1 and answered in n + 4; one of the other kind may follow in
-    n + 4, one of its own in n + 5. A write is taken when both its address and its data are there.
+    A transaction taken in clock n is carried out in n + 1. A write is answered in n + 4, a read in n + 5; one of the
+    other kind may follow in that clock, one of its own in the next. A write is taken when both its address and its data
+    are there.
 
     A write with all four strobes changes a word; one with none does nothing; any other answers SLVERR and changes
     nothing, and so does an address that ``error`` says nobody has. PROT is ignored.
@@ -20,7 +21,7 @@ class AxiLite(Component):
     Members:
         bus_*: AMBA AXI4-Lite (ARM IHI 0022), without the optional signals.
         read, write: strobes; address, write_data: held until the next.
-        read_data, error: answers, two clocks later.
+        error: answer, two clocks later; read_data: answer, three clocks later.
     """
 
     def __init__(self, address_bits: int) -> None:
@@ -42,9 +43,9 @@ class AxiLite(Component):
         whole, partial = Signal(), Signal()
         # One clock after the other: on the simple bus, looked up, answered.
         carries_write, finds_write, answers_write = Signal(), Signal(), Signal()
-        finds_read, answers_read = Signal(), Signal()
+        finds_read, chooses_read, answers_read, wrong = Signal(), Signal(), Signal(), Signal()
         occupied = Signal()  # any of these: known a clock ahead, as all that a host sends waits for it
-        m.d.sync += occupied.eq(reads | writes | carries_write | finds_write | self.read | finds_read)
+        m.d.sync += occupied.eq(reads | writes | carries_write | finds_write | self.read | finds_read | chooses_read)
         m.d.comb += [
             # Both address and data of a write are there, and no answer waits to be taken.
             writes.eq(self.bus_awvalid & self.bus_wvalid & ~self.bus_bvalid & ~occupied),
@@ -56,7 +57,9 @@ class AxiLite(Component):
             finds_write.eq(carries_write),
             answers_write.eq(finds_write),
             finds_read.eq(self.read),
-            answers_read.eq(finds_read),
+            chooses_read.eq(finds_read),
+            answers_read.eq(chooses_read),
+            wrong.eq(self.error),
         ]
         m.d.comb += self.write.eq(carries_write & whole)
         # A read goes first; the next one has to wait long enough for a write to follow.
@@ -77,7 +80,7 @@ class AxiLite(Component):
             m.d.sync += [
                 self.bus_rvalid.eq(1),
                 self.bus_rdata.eq(self.read_data),
-                self.bus_rresp.eq(Mux(self.error, SLVERR, OKAY)),
+                self.bus_rresp.eq(Mux(wrong, SLVERR, OKAY)),
             ]
         with m.If(self.bus_bvalid & self.bus_bready):
             m.d.sync += self.bus_bvalid.eq(0)

@@ -142,7 +142,7 @@ class Controller(Component):
         return made
 
     def _decode(self, m: Module, bus: Any, registers: RegisterFile, memories: dict[str, list[HostMemory]]) -> None:
-        """From the bus to the registers and windows, and back two clocks later."""
+        """From the bus to the registers and windows, and back three clocks later."""
         at_registers = bus.address < self.map.registers_bytes
         m.d.sync += [
             registers.address.eq(bus.address),
@@ -162,7 +162,10 @@ class Controller(Component):
                     memory.host.write_data.eq(bus.write_data),
                 ]
         # Whoever is not asked answers 0.
-        answers: list[Value] = [registers.read_data, *(copies[0].host_read_data for copies in memories.values())]
+        answers: list[Value] = [
+            delayed(m, registers.read_data, 1),
+            *(copies[0].host_read_data for copies in memories.values()),
+        ]
         m.d.comb += [bus.read_data.eq(reduce(or_, answers)), bus.error.eq(~delayed(m, Cat(*heres).any(), 2))]
 
     def _settings(self, m: Module, core: Any, fields: Any) -> None:

@@ -26,7 +26,7 @@ class HostMemory(Component):
             its word may be anything.
         host: address (in 32-bit words: row * padded columns + column), enable, write, write_data. A word changes at the
             end of the next clock, for which address and data are held, unless the memory is busy by then.
-        host_read_data: of the address two clocks before; 0 where ``enable`` was low, or the memory busy.
+        host_read_data: of the address three clocks before; 0 where ``enable`` was low, or the memory busy.
 
     Raises:
         ValueError: for fewer than one bit or row.
@@ -92,5 +92,5 @@ class HostMemory(Component):
         answer: object = 0
         for part, asked in parts:
             answer = Mux(asked, recalled(m, part), 0) | answer
-        m.d.comb += self.host_read_data.eq(answer)
+        m.d.sync += self.host_read_data.eq(answer)
         return m
