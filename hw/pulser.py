@@ -7,6 +7,8 @@ from typing import Any
 from amaranth import Module, Mux, Shape, Signal
 from amaranth.lib.wiring import Component, In, Out, connect, flipped
 
+from hw.countdown import Countdown
+from hw.delay import delayed
 from hw.pulse_slots import SLOT_BITS, PulseSlots
 from hw.register_map import CLOCK_BITS
 from mapping.arithmetic.trains import COLUMN_SHIFTS
@@ -84,7 +86,11 @@ class Pulser(Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         m.submodules.parts = parts = self._parts
-        slot, rank, clocks, fire = Signal(SLOT_BITS), Signal(SLOT_BITS), Signal(CLOCK_BITS), Signal()
+        slot, rank, clocks, fire = Signal(SLOT_BITS), Signal(SLOT_BITS), Countdown(m, CLOCK_BITS), Signal()
+        # Compared a clock ahead: what is compared is held by then.
+        is_last, is_empty = delayed(m, slot + 1 == self.slots, 1), delayed(m, self.slots == 0, 1)
+        no_gap, short_gap = delayed(m, self.gap_clocks == 0, 1), delayed(m, self.gap_clocks <= 1, 1)
+        short_pulse = delayed(m, self.pulse_clocks <= 1, 1)
         turned = rank + self.stride
         connect(m, flipped(self.i), parts.i)
         connect(m, parts.o, flipped(self.o))
@@ -109,7 +115,7 @@ class Pulser(Component):
 
         def next_slot() -> None:
             m.d.sync += [slot.eq(slot + 1), rank.eq(Mux(turned < self.slots, turned, turned - self.slots))]
-            go_on(slot + 1 == self.slots)
+            go_on(is_last)
 
         def stop_on_abort() -> None:
             with m.If(self.abort):
@@ -122,27 +128,29 @@ class Pulser(Component):
             with m.State("rest"):
                 with m.If(parts.complete):
                     m.d.sync += [slot.eq(0), rank.eq(0)]
-                    go_on(self.slots == 0)
+                    go_on(is_empty)
                 stop_on_abort()
             with m.State("slot"):
                 with m.If(parts.given & ~parts.met):
                     next_slot()
                 with m.Elif(parts.given):
-                    m.d.sync += [fire.eq(1), clocks.eq(self.pulse_clocks), self.pulses.eq(self.pulses + 1)]
+                    clocks.start(self.pulse_clocks, short_pulse)
+                    m.d.sync += [fire.eq(1), self.pulses.eq(self.pulses + 1)]
                     m.next = "pulse"
                 stop_on_abort()
             with m.State("pulse"):
-                m.d.sync += clocks.eq(clocks - 1)
-                with m.If(clocks <= 1):
-                    m.d.sync += [fire.eq(0), clocks.eq(self.gap_clocks)]
-                    with m.If(self.gap_clocks == 0):
+                clocks.step()
+                with m.If(clocks.is_last):
+                    clocks.start(self.gap_clocks, short_gap)
+                    m.d.sync += fire.eq(0)
+                    with m.If(no_gap):
                         next_slot()
                     with m.Else():
                         m.next = "gap"
                 stop_on_abort()
             with m.State("gap"):
-                m.d.sync += clocks.eq(clocks - 1)
-                with m.If(clocks == 1):
+                clocks.step()
+                with m.If(clocks.is_last):
                     next_slot()
                 stop_on_abort()
             with m.State("done"):
