@@ -94,11 +94,12 @@ class ContrastSum(Component):
         multiplies, takes = delayed(m, factors, 1), delayed(m, is_captured ^ self.minus, 3)
         signs = delayed(m, multiplies, 1)
         adds = delayed(m, signs, 1)
-        factor = Signal.like(x)
-        m.d.sync += factor.eq(delayed(m, Mux(is_captured, other, present), 1))
+        factor = delayed(m, Mux(is_captured, other, present), 1)
         for lane in range(self._config.lanes):
             y, product = Signal.like(x, name=f"y_{lane}"), Signal((x * x).shape(), name=f"product_{lane}")
-            m.d.sync += [y.eq(delayed(m, extended(word[lane], row.post_signed), 1)), product.eq(factor * y)]
+            own = Signal.like(x, name=f"factor_{lane}", attrs={"keep": 1})  # multipliers lie far apart
+            m.d.sync += [own.eq(factor), y.eq(delayed(m, extended(word[lane], row.post_signed), 1))]
+            m.d.sync += product.eq(own * y)
             summand = Signal((-product).shape(), name=f"summand_{lane}")
             m.d.sync += summand.eq(Mux(takes, -product, product))
             with m.If(placing):

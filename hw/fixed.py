@@ -113,12 +113,12 @@ def scaled(
         xs, rule: as they come.
         numbers: of each x, ADDS stages on.
     """
-    multiplier, shift = p.kept(rule.multiplier, 2), p.kept(rule.shift, ADDS - 1)
+    multiplier, shift = p.kept(rule.multiplier), p.kept(rule.shift, ADDS - 1)
     low, high = p.kept(rule.low, ADDS + 1), p.kept(rule.high, ADDS + 1)
     lowest, highest = p.kept(low), p.kept(high)
     found = []
     for x, number in zip(xs, numbers or [1] * len(xs), strict=True):
-        moved = p.kept(shifted(multiplied(p, p.kept(x, 2), multiplier), shift, width))
+        moved = p.kept(shifted(multiplied(p, p.kept(x, 2), p.own(multiplier)), shift, width))
         whole = p.kept((moved + number).shift_right(width))
         below, above = p.kept((whole - low)[-1]), p.kept((high - whole)[-1])  # signs: a shorter way than whole < low
         found.append(Mux(below, lowest, Mux(above, highest, p.kept(whole))))

@@ -33,6 +33,14 @@ class Pipeline:
         with self.m.If(self.go):
             self.m.d.sync += register.eq(value)
 
+    def own(self, value: Any) -> Any:
+        """``value`` one stage on, in a register of its own: synthesis must not share it with others alike, far away."""
+        if isinstance(value, int):
+            return value
+        register = Signal.like(Value.cast(value), reset_less=True, attrs={"keep": 1})
+        self.keep(register, value)
+        return register
+
     def kept(self, value: Any, stages: int = 1) -> Any:
         """``value`` so many stages on; a constant needs no registers and stays one. Only ``valid`` needs a reset."""
         for _ in range(stages if not isinstance(value, int) else 0):

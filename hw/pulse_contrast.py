@@ -39,7 +39,7 @@ class PulseContrast(Component):
     :class:`hw.pulse_feeder.PulseFeeder`, trains are those of :class:`hw.pulser.Pulser`. While every group is taken at
     once, busy for
 
-        1 + copies + tiles of all copies + for each train 16 + 6 groups + slots (groups + 5) + met (pulse + gap clocks)
+        1 + copies + tiles of all copies + for each train 17 + 6 groups + slots (groups + 6) + met (pulse + gap clocks)
 
     clocks, met the slots in which a row and a column pulse.
 

@@ -41,7 +41,7 @@ class PulseSlots(Component):
         row_fixed, column_fixed: with ``fixed``, the numbers; held during a slot.
         clear: forget all groups and what is under way; in the next clock new ones are taken.
         complete: all groups are kept, slots may begin. begin: strobe, give out a slot.
-        given: the last group of a slot is being taken; met: in it, whether a row and a column pulse.
+        given: the last group of a slot was taken a clock ago; met: in it, whether a row and a column pulse.
         load, row_seed, column_seed, row_number, column_number: see :class:`hw.pulser.Pulser`.
     """
 
@@ -102,9 +102,9 @@ class PulseSlots(Component):
         m.d.comb += [
             go.eq(~self.o.valid | self.o.ready),
             read.addr.eq(asked),
-            self.given.eq(self.o.valid & self.o.ready & self.o.p.last),
             self.met.eq(row_met & column_met),
         ]
+        m.d.sync += self.given.eq(self.o.valid & self.o.ready & self.o.p.last & ~self.clear)
         with m.If(go):
             m.d.sync += [
                 fetched.eq(asking),

@@ -26,7 +26,7 @@ class Pulser(Component):
     all lines are taken once. A slot gives the lines out group by group, each with those that pulse, and waits until all
     are taken; then ``pulsing`` is 1 for pulse_clocks clocks, and 0 for gap_clocks. A slot in which no device is met
     takes neither. With g groups and a sink that is always ready, a train of s slots, m of which meet a device, takes
-    12 + s (g + 5) + m (pulse_clocks + gap_clocks) clocks from the last group to ``done``.
+    12 + s (g + 6) + m (pulse_clocks + gap_clocks) clocks from the last group to ``done``.
 
     The registers of drawn numbers go on from train to train, and after an abort from wherever they are: load them
     before a train that must be known.

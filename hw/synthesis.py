@@ -21,6 +21,9 @@ SEEDS = (1, 2, 3, 4, 5)
 # A wire called word[3] is taken for bit 3 of a wire called word on its way back from ABC9: such names go before.
 NAMING = r"rename -hide */w:*\[*"
 
+# Registers that stay apart however alike they are: what wires say is said to the registers behind them.
+KEEPING = "setattr -set keep 1 */a:keep %ci"
+
 # ABC9's steps as yosys has them but for &mfs at the end, with which a controller has 8 % more lookup tables and twice
 # as many pairs of them that belong in one place.
 MAPPING = 'scratchpad -set abc9.script "+&scorr; &sweep; &dc2; &dch -f -r; &ps; &if {C} {W} {D} {R} -v; &ps -l"'
@@ -126,7 +129,9 @@ def synthesise(
     with tempfile.TemporaryDirectory(prefix="hwmap-") as folder:
         directory = Path(folder)
         (directory / "model.il").write_text(rtlil_text, encoding="utf-8")
-        yosys(f"read_rtlil model.il; {NAMING}; {MAPPING}; {of.synth} -top \\{top} -json model.json", directory)
+        yosys(
+            f"read_rtlil model.il; {NAMING}; {KEEPING}; {MAPPING}; {of.synth} -top \\{top} -json model.json", directory
+        )
         netlist = json.loads((directory / "model.json").read_text("utf-8"))
         counts = Counter(cell["type"] for cell in netlist["modules"][top]["cells"].values())
         enclose(netlist["modules"][top], of.register)

@@ -11,8 +11,8 @@ from hw.axi_lite import OKAY, SLVERR, AxiLite
 from hw.delay import delayed
 from tb.properties.watched import Watched
 
-ANSWER_CLOCKS = 4  # from taking a request to its answer
-TURN_CLOCKS = 10  # from a whole request to taking its answer, whatever goes on in the other direction
+WRITE_CLOCKS, READ_CLOCKS = 4, 5  # from taking a request to its answer
+TURN_CLOCKS = 11  # from a whole request to taking its answer, whatever goes on in the other direction
 
 
 class AxiLiteObeys(Watched):
@@ -42,8 +42,8 @@ class AxiLiteObeys(Watched):
         asks_write = (b.bus_awvalid | (addresses != 0)) & (b.bus_wvalid | (words != 0))
         asks_read = b.bus_arvalid | (reads != 0)
         for condition, limit, claim in (
-            ((addresses != 0) & (words != 0) & ~b.bus_bvalid, ANSWER_CLOCKS, "a whole write is answered in time"),
-            ((reads != 0) & ~b.bus_rvalid, ANSWER_CLOCKS, "a read is answered in time"),
+            ((addresses != 0) & (words != 0) & ~b.bus_bvalid, WRITE_CLOCKS, "a whole write is answered in time"),
+            ((reads != 0) & ~b.bus_rvalid, READ_CLOCKS, "a read is answered in time"),
             (asks_write & b.bus_bready & ~happens["b"], TURN_CLOCKS, "writes go on while the host takes answers"),
             (asks_read & b.bus_rready & ~happens["r"], TURN_CLOCKS, "reads go on while the host takes answers"),
         ):
@@ -78,7 +78,9 @@ class AxiLiteObeys(Watched):
         asked = self._sent(m, happens["ar"], b.bus_araddr)
         found, missing, was_read = Signal(32), Signal(), Signal()
         with m.If(delayed(m, b.read, 2)):
-            m.d.sync += [found.eq(b.read_data), missing.eq(b.error), was_read.eq(1)]
+            m.d.sync += missing.eq(b.error)
+        with m.If(delayed(m, b.read, 3)):
+            m.d.sync += [found.eq(b.read_data), was_read.eq(1)]
         with m.Elif(happens["r"]):
             m.d.sync += was_read.eq(0)
         m.d.comb += [

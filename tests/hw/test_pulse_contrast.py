@@ -229,7 +229,7 @@ def clocks(bench: Bench, index: int, met: int) -> int:
     total = 1 + row["copies"] * (1 + row["tiles"]) + met * (PULSE + GAP)
     for _, of_rows, of_columns in by_tile(bench.linked, row):
         groups = len(of_rows) + len(of_columns)
-        total += trains * (17 + 6 * groups + slots * (groups + 5))
+        total += trains * (17 + 6 * groups + slots * (groups + 6))
     return total
 
 

@@ -244,7 +244,7 @@ def test_pulses_and_gaps_last_as_long_as_stated_and_come_only_where_devices_are_
     rows: Trains = DrawnTrains(SCALINGS[0], ROWS, lanes)
     columns: Trains = DrawnTrains(SCALINGS[1], COLUMNS, lanes)
     pulser = Pulser(signed(9), lanes, lines=8, rows=ROWS, columns=COLUMNS)
-    slot_clocks = len(groups(x, y, lanes)) + 5
+    slot_clocks = len(groups(x, y, lanes)) + 6
 
     async def bench(ctx: Any) -> None:
         nonlocal rows, columns

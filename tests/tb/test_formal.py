@@ -164,19 +164,23 @@ MUTANTS: dict[str, list[tuple[str, str, str, str, str]]] = {
                 "a read is answered once it was asked for",
             ),
             (
-                "m.Elif(writes)",
-                "m.Elif(writes & ~self.bus_arvalid)",
+                "self.bus_wvalid & ~self.bus_bvalid & ~occupied",
+                "self.bus_wvalid & ~self.bus_bvalid & ~occupied & ~self.bus_arvalid",
                 "writes go on while the host takes answers",
             ),
-            ("m.If(reads)", "m.If(reads & ~self.bus_awvalid)", "reads go on while the host takes answers"),
+            (
+                "self.bus_arvalid & ~self.bus_rvalid & ~occupied",
+                "self.bus_arvalid & ~self.bus_rvalid & ~occupied & ~self.bus_awvalid",
+                "reads go on while the host takes answers",
+            ),
             (
                 "answers_write.eq(finds_write),",
                 "finds_write.eq(carries_write | finds_write),",
                 "a whole write is answered in time",
             ),
-            ("answers_read.eq(finds_read),", "finds_read.eq(self.read | finds_read),", "a read is answered in time"),
+            ("answers_read.eq(chooses_read),", "finds_read.eq(self.read | finds_read),", "a read is answered in time"),
             ("self.bus_wstrb.all()", "self.bus_wstrb.any()", "only whole words are written"),
-            ("self.write.eq(whole)", "self.write.eq(whole & ~self.bus_awprot[0])", "whole words are written"),
+            ("carries_write & whole", "carries_write & whole & ~self.bus_awprot[0]", "whole words are written"),
             ("partial | self.error", "self.error", "parts are refused"),
             ("partial | self.error", "partial", "a write's error is told"),
             ("self.address.eq(self.bus_araddr)", "self.address.eq(self.bus_awaddr)", "what the host asked for is read"),
@@ -216,11 +220,11 @@ MUTANTS: dict[str, list[tuple[str, str, str, str, str]]] = {
                 "one direction",
             ),
             ("self.latch.eq(self.may_latch)", "self.latch.eq(1)", "codes are latched when those before were fetched"),
-            ("with m.If(repeats <= 1):", "with m.If(1):", "a turn takes no less than its stages"),
-            ("m.If(self.discharge != 0)", "m.If(0)", "a turn takes no less than its stages"),
+            ("with m.If(repeats.is_last):", "with m.If(1):", "a turn takes no less than its stages"),
+            ('m.If(~none["discharge"])', "m.If(0)", "a turn takes no less than its stages"),
             (
-                "m.d.sync += repeats.eq(self.average)",
-                "m.d.sync += repeats.eq(self.average + 1)",
+                "repeats.start(self.average,",
+                "repeats.start(self.average + 1,",
                 "as long as its stages",
             ),
         )
@@ -229,7 +233,11 @@ MUTANTS: dict[str, list[tuple[str, str, str, str, str]]] = {
         (f"{CATALOGUE}.Updater", "hw.updater", *change)
         for change in (
             ("goal.eq(layer.captured)", "goal.eq(layer.snapshot)", "only SNAPSHOT writes a snapshot"),
-            ("p.state_write_address.eq(layer.state", "p.state_write_address.eq(layer.snapshot", "only SNAPSHOT writes"),
+            (
+                "p.state_write_address.eq(delayed(m, layer.state",
+                "p.state_write_address.eq(delayed(m, layer.snapshot",
+                "only SNAPSHOT writes",
+            ),
             ("nudged & (unit == self.target)", "cost & (unit == self.target)", "only a nudged phase pushes"),
             ("push.eq(nudge.push)", "push.eq(self.nudges[0].push)", "the push is that of the phase's sign"),
             ("Mux(nudged, nudge.shift, layer.shift)", "layer.shift", "the rule is that of the phase"),
@@ -314,11 +322,12 @@ def hesitates(m: Module, outer: Any, block: Any) -> None:
     m.d.comb += [block.i.valid.eq(outer.i.valid & turn), outer.i.ready.eq(block.i.ready & turn)]
 
 
-# Where an element is lost or given twice, others come in the wrong places: the solver may show that as soon.
+# Where an element is lost it is waited for, and others come in the wrong places, as they do where one is given twice:
+# the solver may show that as soon.
 MOVED = "an element is given as what it should become"
 CUTS: list[tuple[Callable[[Module, Any, Any], None], tuple[str, ...]]] = [
     (overflows, ("no more is taken than there is room for",)),
-    (loses, ("no more is taken than there is room for", MOVED)),
+    (loses, ("no more is taken than there is room for", "what was taken is given in time", MOVED)),
     (sleeps, ("what was taken is given in time",)),
     (doubles, ("nothing is given that was not taken", MOVED)),
     (mixes_rules, (MOVED,)),
