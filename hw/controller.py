@@ -10,6 +10,7 @@ from amaranth import Cat, Module, Mux, Signal, Value
 from amaranth.lib.wiring import Component, In, Out, connect, flipped
 
 from hw.address_map import AddressMap, Window
+from hw.array_timer import TIMES
 from hw.axi_lite import AxiLite
 from hw.clocked_core import ClockedCore
 from hw.config import ControllerConfig
@@ -39,7 +40,6 @@ MEMORIES: dict[str, tuple[tuple[str, ...], str]] = {
 # Ports of the core that go straight to the outside, and those that registers serve.
 ARRAY_STREAMS = ("feed", "drive", "request", "codes", "gradient", "pulse")
 ARRAY_SIGNALS = ("row", "direction", "apply", "latch", "stage", "rest", "pulsing", "state", "opcode", "phase", "busy")
-TIMES = ("settle", "transposed_settle", "integrate", "convert", "transposed_convert", "discharge")
 TRAINS = ("slots", "stride", "fixed", "load")
 
 

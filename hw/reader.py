@@ -7,13 +7,14 @@ from amaranth.lib import data, stream
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import Component, In, Out, connect, flipped
 
+from hw.array_timer import TIMES as ARRAY_TIMES
 from hw.array_timer import ArrayTimer
 from hw.collector import Collector
 from hw.feeder import Feeder
 from hw.line_driver import LineDriver
 from hw.tables import Tables, address
 
-TIMES = ("settle", "transposed_settle", "integrate", "convert", "transposed_convert", "discharge", "average")
+TIMES = (*ARRAY_TIMES, "average")
 WRITES = ("write", "write_address", "write_data")
 
 

@@ -345,7 +345,7 @@ class Updater(Component):
         p = _Answer(c.state_words)
         lane_bits = (c.lanes - 1).bit_length()
         unit, best = Signal(17), Signal(signed(c.state_bits + 1))
-        asked, known, kept, chosen, is_larger, is_last = (Signal() for _ in range(6))
+        asked, known, kept, chosen, is_larger = (Signal() for _ in range(5))
         m.d.sync += p.address.eq(layer.state + (unit >> lane_bits))
         m.d.sync += [asked.eq(delayed(m, p.run, 1)), known.eq(asked), kept.eq(known), chosen.eq(kept)]
         states = [recalled(m, self.state_data[n]) for n in range(c.lanes)]
@@ -355,19 +355,16 @@ class Updater(Component):
         state = Signal(signed(c.state_bits + 1))
         m.d.sync += state.eq(Mux(layer.signed, lane.as_signed(), lane))
         is_first = delayed(m, number == 0, 1)
-        m.d.sync += [
-            is_larger.eq(chosen & (is_first | (state > best))),
-            is_last.eq(chosen & delayed(m, number + 1 == layer.units, 1)),
-        ]
-        m.d.comb += p.done.eq(is_last)
+        larger = chosen & (is_first | (state > best))
+        m.d.sync += [is_larger.eq(larger), p.done.eq(chosen & delayed(m, number + 1 == layer.units, 1))]
         with m.If(p.run):
             m.d.sync += unit.eq(unit + 1)
-        with m.If(chosen & (is_first | (state > best))):
+        with m.If(larger):
             m.d.sync += best.eq(state)
         with m.If(is_larger):
             m.d.sync += self.answer.eq(before)
         with m.If(~p.run | p.done):
-            m.d.sync += [unit.eq(0), *(each.eq(0) for each in (asked, known, kept, chosen, is_larger, is_last))]
+            m.d.sync += [unit.eq(0), *(each.eq(0) for each in (asked, known, kept, chosen, is_larger, p.done))]
         return p
 
 

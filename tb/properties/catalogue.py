@@ -46,8 +46,8 @@ SHORT = {"rows": Lfsr(4, seed=5, shifts=1), "columns": Lfsr(4, seed=3, shifts=1)
 UPDATE_CLOCKS = 15 + Scaler.latency + SquaredErrorNudger.latency
 
 
-# Elements of so many clocks after a reset are followed until they leave: twice as many take minutes a pipeline.
-TAKING = 8
+# Elements of so many clocks after a reset are followed until they leave; each clock more doubles the time.
+TAKING = 11
 
 
 def pipeline_holds(pipeline: Pipeline) -> StreamsHold:

@@ -21,7 +21,7 @@ from tb.properties.catalogue import PROOFS
 from tb.properties.pipelines import PIPELINES
 from tb.properties.streams import StreamKeepsElements
 
-FAST = ("scaler_holds", "scaler_keeps", "registers_obey", "axi_lite_obeys", "sequencer_obeys")
+FAST = ("scaler_holds", "linear_nudger_keeps", "registers_obey", "axi_lite_obeys", "sequencer_obeys")
 
 
 @pytest.mark.parametrize(

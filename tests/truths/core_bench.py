@@ -10,6 +10,7 @@ from amaranth import Elaboratable, Module, Mux, Signal
 from amaranth.lib.memory import Memory
 from amaranth.sim import Simulator
 
+from hw.array_timer import TIMES
 from hw.config import ControllerConfig
 from hw.core import WORK, Core
 from hw.image import contents, lanes_of, lanes_word, word_bits
@@ -21,7 +22,6 @@ from mapping.fixed_point import codes_of_layer
 from tb.arrays import Answer, Arrays, Codes, image_of, words_of
 
 PORTS = {"tiles": ("drive_tile", "sense_tile"), "sum": ("sum", "bus")}  # of memories that are read at two places
-TIMES = ("settle", "transposed_settle", "integrate", "convert", "transposed_convert", "discharge")
 COPIES = ("snapshot", "captured", "state")
 MOST_CLOCKS = 200_000
 
