@@ -115,8 +115,8 @@ class ArrayTimer(Component):
                             start_reading()
             with m.State("latch"):
                 m.d.comb += [self.busy.eq(1), self.latch.eq(self.may_latch)]
+                clocks.start(self.discharge, once["discharge"])
                 with m.If(self.may_latch):
-                    clocks.start(self.discharge, once["discharge"])
                     m.next = "rest"
                     with m.If(~none["discharge"]):
                         m.next = "discharge"

@@ -64,13 +64,14 @@ class BeatWalk(Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        row, beat = self.row, Signal(self.list_data.shape())
+        row, beat = self.row, Signal(self.list_data.shape(), reset_less=True)
         side = getattr(row, self._side)
         first, count = getattr(row, f"{self._side}_first"), getattr(row, f"{self._side}_count")
         m.submodules.walk = walk = Walk(side.shape(), len(row.rows))
-        fetching, asking, fetched, taken, placed, given = (Signal() for _ in range(6))
+        fetching, asking, fetched, taken, placed, given, freed = (Signal() for _ in range(7))
         number, room = Signal.like(count), Signal(range(QUEUE + 1), init=QUEUE)
-        held, shown, tile = (Signal(shape) for shape in (*[self.o.payload.shape()] * 2, self.tile_data.shape()))
+        shapes = *[self.o.payload.shape()] * 2, self.tile_data.shape()
+        held, shown, tile = (Signal(shape, reset_less=True) for shape in shapes)
         # Lines of rows are sensed by a transposed read and driven by a forward one.
         of_rows = row.transposed if self._side == "sense" else ~row.transposed
         queue = SyncFIFO(width=self.o.payload.shape().size, depth=QUEUE)
@@ -105,7 +106,8 @@ class BeatWalk(Component):
             held.address.eq(walk.address + beat.offset),
             held.turn_last.eq(beat.turn_last),
             held.finished.eq(finished),
-            room.eq(room - asking + (self.o.valid & self.o.ready)),
+            freed.eq(self.o.valid & self.o.ready),
+            room.eq(room - asking + freed),
         ]
         with m.If(asking):
             m.d.sync += number.eq(Mux(number + 1 == count, 0, number + 1))
@@ -113,7 +115,7 @@ class BeatWalk(Component):
             m.d.sync += [fetching.eq(0), fetched.eq(0), taken.eq(0)]
         with m.If(self.begin):
             m.d.sync += [fetching.eq(1), number.eq(0), room.eq(QUEUE)]
-            m.d.sync += [each.eq(0) for each in (fetched, taken, placed, given)]
+            m.d.sync += [each.eq(0) for each in (fetched, taken, placed, given, freed)]
 
         whole = Signal(self.o.payload.shape())
         m.d.comb += [

@@ -31,7 +31,7 @@ CLEAN = 1  # a start after a HALT: no sums to clear
 FEED_LATENCY = 4 + DacFeeder.latency  # from a row to its first code in a bank
 CHAIN_LATENCY = Scaler.latency  # of sums on their way to be codes
 DRIVE_LATENCY = 9  # from a read that is fed to its first beat
-SENSE_LATENCY = 8  # from a read's first turn to its first request
+SENSE_LATENCY = 9  # from a read's first turn to its first request
 ADD_LATENCY = 6  # from the last request to the last sum, and until that is seen
 UPDATE_LATENCY = FETCH + 17 + Scaler.latency + SquaredErrorNudger.latency  # started, its pipeline, seen to be over
 

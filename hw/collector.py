@@ -13,6 +13,7 @@ from hw.register_map import CLOCK_BITS
 from hw.tables import Tables, address
 
 OUTSTANDING = 8  # beats asked for and not answered: covers an array's pipeline
+AHEAD = 2  # beats at hand: what the array takes is counted here, far from the walk
 
 
 class Collector(Component):
@@ -73,11 +74,13 @@ class Collector(Component):
         m = Module()
         c, lanes = self._config, self._config.lanes
         m.submodules.walk = walk = self._walk
-        row, running, begin, turn = Signal(self.i.payload.shape()), Signal(), Signal(), Signal()
+        row, running, begin, turn = Signal(self.i.payload.shape(), reset_less=True), Signal(), Signal(), Signal()
         left, is_last, asked, over = Signal(CLOCK_BITS), Signal(), Signal(), Signal()
         where = data.StructLayout({"address": address(c.sum_words), "used": lanes, "transposed": 1})
         m.submodules.waiting = waiting = SyncFIFO(width=where.size, depth=OUTSTANDING)
         place, head, room, offered = Signal(where), Signal(where), Signal(), Signal()
+        beat = Signal(walk.o.payload.shape())
+        m.submodules.ahead = ahead = SyncFIFO(width=beat.shape().size, depth=AHEAD)
 
         # Asking
         m.d.comb += [
@@ -87,14 +90,18 @@ class Collector(Component):
             *(getattr(self, name).eq(getattr(walk, name)) for name in ("list_address", "tile_address")),
             walk.list_data.eq(self.list_data),
             walk.tile_data.eq(self.tile_data),
-            self.o.valid.eq(walk.o.valid & turn & (room | offered)),
-            self.o.p.crossbar.eq(walk.o.p.crossbar),
-            self.o.p.line.eq(walk.o.p.line),
-            self.o.p.stride.eq(walk.o.p.stride),
-            self.o.p.mask.eq(walk.o.p.mask),
+            ahead.w_en.eq(walk.o.valid),
+            ahead.w_data.eq(walk.o.payload),
+            walk.o.ready.eq(ahead.w_rdy),
+            beat.eq(ahead.r_data),
+            self.o.valid.eq(ahead.r_rdy & turn & (room | offered)),
+            self.o.p.crossbar.eq(beat.crossbar),
+            self.o.p.line.eq(beat.line),
+            self.o.p.stride.eq(beat.stride),
+            self.o.p.mask.eq(beat.mask),
             asked.eq(self.o.valid & self.o.ready),
-            walk.o.ready.eq(asked & is_last),
-            over.eq(walk.o.ready & walk.o.p.turn_last),
+            ahead.r_en.eq(asked & is_last),
+            over.eq(ahead.r_en & beat.turn_last),
             self.may_latch.eq(~turn | over),
         ]
         m.d.sync += begin.eq(self.i.valid & self.i.ready)
@@ -103,21 +110,21 @@ class Collector(Component):
         with m.If(self.i.valid & self.i.ready):
             m.d.sync += [row.eq(self.i.payload), running.eq(1)]
         # Of a beat's conversions those that are left; a clock ahead it is known whether this is the last.
-        with m.If(begin | walk.o.ready):
+        with m.If(begin | ahead.r_en):
             m.d.sync += [left.eq(self.average), is_last.eq(self.average <= 1)]
         with m.Elif(asked):
             m.d.sync += [left.eq(left - 1), is_last.eq(left == 2)]
         with m.If(over):
             m.d.sync += turn.eq(0)
-            with m.If(walk.o.p.finished):
+            with m.If(beat.finished):
                 m.d.sync += running.eq(0)
         with m.If(self.latch):
             m.d.sync += turn.eq(1)
 
         # What is asked for waits for its answer.
         m.d.comb += [
-            place.address.eq(walk.o.p.address),
-            place.used.eq(Mux(walk.o.p.inside, walk.o.p.mask, 0)),
+            place.address.eq(beat.address),
+            place.used.eq(Mux(beat.inside, beat.mask, 0)),
             place.transposed.eq(row.transposed),
             waiting.w_en.eq(asked),
             waiting.w_data.eq(place),
@@ -135,7 +142,7 @@ class Collector(Component):
 
         # Adding: codes were taken; two clocks later their sums are there; codes and sums are kept; added.
         taking, there, adding = Signal(), Signal(), Signal()
-        place_there, answer = delayed(m, head, 2), Signal(where)
+        place_there, answer = delayed(m, head, 2), Signal(where, reset_less=True)
         taken, before = Signal(self.codes.payload.shape()), recalled(m, self.sum_data)
         m.d.comb += [self.sum_address.eq(head.address), taking.eq(self.codes.valid & self.codes.ready)]
         asking = delayed(m, taking, 1)
@@ -143,7 +150,7 @@ class Collector(Component):
         m.d.sync += [there.eq(asking), adding.eq(there), answer.eq(place_there)]
         # Sums of the last two beats are newer than what the memory gave.
         written, last, from_last, from_earlier = Signal(), Signal.like(self.write_address), Signal(), Signal()
-        handed, earlier = Signal(self._sums), Signal(self._sums)
+        handed, earlier = (Signal(self._sums, reset_less=True) for _ in range(2))
         m.d.sync += [
             written.eq(self.write),
             last.eq(self.write_address),
@@ -155,7 +162,7 @@ class Collector(Component):
         highs = [(1 << bits - 1) - 1 for bits in (c.adc_bits, c.transposed_adc_bits)]
         ends = []
         for lane in range(lanes):
-            code = Signal(signed(c.code_adc_bits), name=f"code_{lane}")
+            code = Signal(signed(c.code_adc_bits), name=f"code_{lane}", reset_less=True)
             is_end = Signal(name=f"is_end_{lane}")
             high = Mux(place_there.transposed, highs[1], highs[0])
             above, below = taken[lane] >= high, taken[lane] <= -high

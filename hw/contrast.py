@@ -74,8 +74,8 @@ class Contrast(Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        row, minus, given = Signal(self._contrasts), Signal(), self.gradient.payload
-        beat, of_row, of_column = (Signal(self.list_data.shape()) for _ in range(3))
+        row, minus, given = Signal(self._contrasts, reset_less=True), Signal(), self.gradient.payload
+        beat, of_row, of_column = (Signal(self.list_data.shape(), reset_less=True) for _ in range(3))
         lines, lane, corner = Signal.like(beat.mask), Signal(range(self._config.lanes)), Signal.like(given.column)
         # Numbers of beats in their lists. Columns of a tile begin where those of the tile before ended.
         row_beat, column, column_first = Signal.like(row.row_count), *(Signal.like(row.column_count) for _ in "ab")

@@ -47,7 +47,7 @@ class ContrastSum(Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        row, x_at, y_at = self.row, Signal.like(self.state_address), Signal.like(self.state_address)
+        row, x_at, y_at = self.row, *(Signal.like(self.state_address, reset_less=True) for _ in range(2))
         m.submodules.pre = pre = Walk(row.pre.shape(), len(row.rows))
         m.submodules.post = post = Walk(row.post.shape(), len(row.rows))
         placing, asking, inside, is_last = (Signal() for _ in range(4))
@@ -82,7 +82,7 @@ class ContrastSum(Component):
         # The word came: x waits for its y.
         word = recalled(m, self.state_data)
         come, is_captured, is_post = (delayed(m, each, 3) for each in (asking, captured, of_post))
-        x, present, other = (Signal(signed(self._config.state_bits + 1), name=name) for name in ("x", "x0", "x1"))
+        x, present, other = (Signal(signed(self._config.state_bits + 1), reset_less=True) for _ in range(3))
         m.d.comb += x.eq(Mux(delayed(m, inside, 3), extended(word[self.lane], row.pre_signed), 0))
         with m.If(come & ~is_post & ~is_captured):
             m.d.sync += present.eq(x)
@@ -96,16 +96,19 @@ class ContrastSum(Component):
         adds = delayed(m, signs, 1)
         factor = delayed(m, Mux(is_captured, other, present), 1)
         for lane in range(self._config.lanes):
-            y, product = Signal.like(x, name=f"y_{lane}"), Signal((x * x).shape(), name=f"product_{lane}")
+            y = Signal.like(x, name=f"y_{lane}")
+            product = Signal((x * x).shape(), name=f"product_{lane}", reset_less=True)
             own = Signal.like(x, name=f"factor_{lane}", attrs={"keep": 1})  # multipliers lie far apart
             m.d.sync += [own.eq(factor), y.eq(delayed(m, extended(word[lane], row.post_signed), 1))]
             m.d.sync += product.eq(own * y)
-            summand = Signal((-product).shape(), name=f"summand_{lane}")
+            summand = Signal((-product).shape(), name=f"summand_{lane}", reset_less=True)
+            value = Signal(self.values[lane].shape(), name=f"value_{lane}", reset_less=True)
             m.d.sync += summand.eq(Mux(takes, -product, product))
+            m.d.comb += self.values[lane].eq(value)
             with m.If(placing):
-                m.d.sync += self.values[lane].eq(0)
+                m.d.sync += value.eq(0)
             with m.Elif(adds):
-                m.d.sync += self.values[lane].eq(self.values[lane] + summand)
+                m.d.sync += value.eq(value + summand)
         asked = delayed(m, asking, 1) | delayed(m, asking, 2)
         m.d.comb += self.busy.eq(placing | asking | asked | come | factors | multiplies | signs | adds)
         return m

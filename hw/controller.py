@@ -15,7 +15,7 @@ from hw.axi_lite import AxiLite
 from hw.clocked_core import ClockedCore
 from hw.config import ControllerConfig
 from hw.core import ENABLED
-from hw.delay import delayed
+from hw.delay import delayed, recalled
 from hw.host_memory import HostMemory
 from hw.image import word_bits
 from hw.register_map import COUNTERS, EVENTS, controller_registers
@@ -121,12 +121,14 @@ class Controller(Component):
         """All memories; where the core reads two places at once there are two alike."""
         bits, rows = word_bits(Tables(self.config)), memory_rows(self.config)
         made: dict[str, list[HostMemory]] = {}
-        busy = delayed(m, core.busy, 1)  # a register, as all memories hang on it; the core's first access is later
         for name, (ports, _) in MEMORIES.items():
             ports = ports if name != "sum" or self.config.chained else ports[:1]
             made[name] = [HostMemory(bits[name], rows[name]) for _ in ports]
             for port, memory in zip(ports, made[name], strict=True):
                 m.submodules[f"memory_{port}"] = memory
+                # A register, as a whole memory hangs on it, and each has its own; the core's first access is later.
+                busy = Signal(name=f"{port}_is_busy", attrs={"keep": 1})
+                m.d.sync += busy.eq(core.busy)
                 m.d.comb += [
                     memory.engine_busy.eq(busy),
                     memory.read_address.eq(getattr(core, f"{port}_address")),
@@ -163,7 +165,7 @@ class Controller(Component):
                 ]
         # Whoever is not asked answers 0.
         answers: list[Value] = [
-            delayed(m, registers.read_data, 1),
+            recalled(m, registers.read_data),
             *(copies[0].host_read_data for copies in memories.values()),
         ]
         m.d.comb += [bus.read_data.eq(reduce(or_, answers)), bus.error.eq(~delayed(m, Cat(*heres).any(), 2))]
@@ -249,10 +251,12 @@ class Controller(Component):
             "pulses": core.pulsed,
         }
         clear = fields.control.clear_counters
+        clearing = Signal(init=1)  # one register clears them all, after a reset too
         m.d.comb += clear.clear.eq(clear.o)
+        m.d.sync += clearing.eq(clear.o)
         for name, _ in COUNTERS:
-            count = Signal(32, name=f"count_{name}")
-            with m.If(clear.o):
+            count = Signal(32, name=f"count_{name}", reset_less=True)
+            with m.If(clearing):
                 m.d.sync += count.eq(0)
             with m.Else():
                 m.d.sync += count.eq(count + delayed(m, steps[name], 1))

@@ -199,9 +199,9 @@ class Core(Component):
             with m.If(working):
                 m.d.comb += asked["state"].eq(unit.state_address)
         for end in ("write", "write_address", "write_data"):
-            m.d.sync += [
-                getattr(self, f"state_{end}").eq(getattr(updater, f"state_{end}")),
-                getattr(self, f"constant_{end}").eq(getattr(updater, f"constant_{end}")),
+            m.d.comb += [
+                getattr(self, f"{name}_{end}").eq(delayed(m, getattr(updater, f"{name}_{end}"), 1))
+                for name in ("state", "constant")
             ]
             m.d.comb += getattr(self, f"sum_{end}").eq(getattr(reader, f"sum_{end}"))
             with m.If(updates):

@@ -67,9 +67,9 @@ class DacFeeder(Component):
             number = p.kept(self.number, ADDS - 1)
             numbers = [p.kept(leapt(number, self._lfsr, lane)) for lane in range(self._lanes)]
             codes = scaled(p, xs, self.rule, numbers, self._lfsr.width)
-        p.keep(self.o.p.used, used)
+        m.d.comb += self.o.p.used.eq(p.kept(used))
         for lane, code in enumerate(codes):
-            p.keep(self.o.p.codes[lane], Mux(used[lane], code, 0))
+            m.d.comb += self.o.p.codes[lane].eq(p.kept(Mux(used[lane], code, 0)))
 
         if self._lfsr is not None:
             with m.If(self.load):

@@ -6,9 +6,12 @@ from amaranth import Module, Signal, Value
 
 
 def delayed(m: Module, value: Value, clocks: int) -> Value:
-    """``value`` as it was ``clocks`` ago (0 before the first)."""
+    """``value`` as it was ``clocks`` ago (0 before the first).
+
+    A bit has a reset. A number has none: some bit beside it says when it counts.
+    """
     for _ in range(clocks):
-        later = Signal.like(value)
+        later = Signal.like(value, reset_less=len(Value.cast(value)) > 1)
         m.d.sync += later.eq(value)
         value = later
     return value

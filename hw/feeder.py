@@ -60,7 +60,7 @@ class Feeder(Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         c, lanes = self._config, self._config.lanes
-        row, busy = Signal(self.i.payload.shape()), Signal()
+        row, busy = Signal(self.i.payload.shape(), reset_less=True), Signal()
         asked, written = Signal(len(row.feed_words)), Signal(len(row.feed_words))
         asking = Signal()
         m.d.comb += [

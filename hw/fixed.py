@@ -113,16 +113,30 @@ def scaled(
         xs, rule: as they come.
         numbers: of each x, ADDS stages on.
     """
-    multiplier, shift = p.kept(rule.multiplier), p.kept(rule.shift, ADDS - 1)
+    multiplier, shift = p.kept(rule.multiplier), p.kept(rule.shift, ADDS - 2)
     low, high = p.kept(rule.low, ADDS + 1), p.kept(rule.high, ADDS + 1)
     lowest, highest = p.kept(low), p.kept(high)
     found = []
     for x, number in zip(xs, numbers or [1] * len(xs), strict=True):
-        moved = p.kept(shifted(multiplied(p, p.kept(x, 2), p.own(multiplier)), shift, width))
+        moved = p.kept(shifted(multiplied(p, p.kept(x, 2), p.own(multiplier)), p.own(shift), width))
         whole = p.kept((moved + number).shift_right(width))
-        below, above = p.kept((whole - low)[-1]), p.kept((high - whole)[-1])  # signs: a shorter way than whole < low
+        below, above = (p.kept(outside) for outside in beyond(whole, low, high))
         found.append(Mux(below, lowest, Mux(above, highest, p.kept(whole))))
     return found
+
+
+def beyond(whole: Value, low: Value | int, high: Value | int) -> tuple[Value, Value]:
+    """Whether ``whole`` is below ``low``, and whether it is above ``high``.
+
+    Only its lowest bits are compared, by the signs of differences (a shorter way than <): the others are all like the
+    sign, or tell by themselves that it is outside.
+    """
+    bits = 1 + max(len(Value.cast(low)), len(Value.cast(high)))
+    if len(whole) <= bits:
+        return (whole - low)[-1], (high - whole)[-1]
+    rest, lowest = whole[bits - 1 :], whole[:bits].as_signed()
+    near = rest.all() | ~rest.any()
+    return Mux(near, (lowest - low)[-1], whole[-1]), Mux(near, (high - lowest)[-1], ~whole[-1])
 
 
 def multiplied(p: Pipeline, x: Value, y: Value | int) -> Value:

@@ -87,10 +87,12 @@ class HostMemory(Component):
                     writing.data.eq(given[bits]),
                     writing.en.eq(Mux(self.engine_busy, self.write_enable, writes)),
                 ]
-            parts.append((part, delayed(m, here, 2)))
+            others = Signal(init=1)  # a register that says so: synthesis makes the answer's reset of it
+            m.d.sync += others.eq(~delayed(m, here, 1))
+            parts.append((part, others))
         m.d.comb += self.read_data.eq(Cat(*(part for part, _ in parts)))
         answer: object = 0
-        for part, asked in parts:
-            answer = Mux(asked, recalled(m, part), 0) | answer
-        m.d.sync += self.host_read_data.eq(answer)
+        for part, others in parts:
+            answer = Mux(others, 0, recalled(m, part)) | answer
+        m.d.comb += self.host_read_data.eq(recalled(m, answer))
         return m

@@ -72,7 +72,7 @@ class LineDriver(Component):
             m.d.sync += [self.row.eq(self.i.payload), bank.eq(self.bank), busy.eq(1), self.is_first.eq(1)]
 
         # Two stages more than the walk: codes are there, and are taken.
-        placed, held = Signal(walk.o.payload.shape()), Signal(walk.o.payload.shape())
+        placed, held = (Signal(walk.o.payload.shape(), reset_less=True) for _ in range(2))
         fetched, full, go, codes = Signal(), Signal(), Signal(), Signal(self._codes, reset_less=True)
         m.d.comb += [
             go.eq(~full | (self.o.ready & ~self.loaded)),

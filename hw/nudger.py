@@ -90,5 +90,5 @@ class LinearNudger(Component):
         p = Pipeline(m, self.latency, self.i, self.o, self.o.ready)
         push = multiplied(p, p.kept(self.i.p.error), p.kept(self.beta))
         drive = p.kept(self.i.p.drive, self.latency - 1)
-        p.keep(self.o.payload, drive + rounded(push, self._fraction_bits))
+        m.d.comb += self.o.payload.eq(p.kept(drive + rounded(push, self._fraction_bits)))
         return m

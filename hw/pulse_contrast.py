@@ -101,31 +101,30 @@ class PulseContrast(Component):
             self.begun.eq(self.pulsing & ~before),
         ]
 
-        # Which lines a group has: kept when it is taken, and fetched before it comes out.
+        # Which lines a group has: kept when it is taken, and fetched as it comes out.
         m.submodules.lines = lines = Memory(shape=self._line, depth=2 * self._beats, init=[])
-        keep, fetch = lines.write_port(), lines.read_port()
-        kept, shown, given = Signal.like(keep.addr), Signal.like(fetch.addr), self.pulse.payload
+        keep, fetch = lines.write_port(), lines.read_port(domain="comb")
+        kept, line, given = Signal.like(keep.addr), Signal(self._line, reset_less=True), self.pulse.payload
         m.d.comb += [
             keep.en.eq(feeder.o.valid & feeder.o.ready),
             keep.addr.eq(kept),
             keep.data.line.eq(feeder.line),
             keep.data.stride.eq(feeder.stride),
-            fetch.addr.eq(shown),
+            fetch.addr.eq(pulser.ahead),
         ]
-        m.d.sync += shown.eq(fetch.addr)
+        with m.If(~train.valid | train.ready):
+            m.d.sync += line.eq(fetch.data)
         with m.If(keep.en):
             m.d.sync += kept.eq(kept + 1)
-        with m.If(train.valid & train.ready):
-            m.d.comb += fetch.addr.eq(Mux(train.p.last, 0, shown + 1))
         with m.If(pulser.done | self.abort):
-            m.d.sync += [kept.eq(0), shown.eq(0)]
+            m.d.sync += kept.eq(0)
         m.d.comb += [
             self.pulse.valid.eq(train.valid),
             train.ready.eq(self.pulse.ready),
             given.crossbar.eq(feeder.crossbar),
             given.is_row.eq(train.p.is_row),
-            given.line.eq(fetch.data.line),
-            given.stride.eq(fetch.data.stride),
+            given.line.eq(line.line),
+            given.stride.eq(line.stride),
             given.mask.eq(train.p.used),
             given.pulses.eq(train.p.pulses),
             given.negative.eq(train.p.negative ^ Mux(train.p.is_row & feeder.minus, train.p.used, 0)),

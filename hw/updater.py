@@ -95,7 +95,7 @@ class Updater(Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        layer = Signal(self._tables.layers)
+        layer = Signal(self._tables.layers, reset_less=True)
         word, group, source = Signal(24), Signal.like(layer.groups), Signal.like(layer.sources)
         opcode, index, number, cost = (Signal.like(each) for each in (self.opcode, self.index, self.number, self.cost))
         m.d.comb += self.layer_address.eq(index)
@@ -223,7 +223,7 @@ class Updater(Component):
         scaler_clocks, nudger_clocks = Scaler.latency, SquaredErrorNudger.latency
 
         # Clock 1: the source's row is there. 2: its sum is asked for. 4: scaled, and zero takes the sum's place.
-        row, valid4 = Signal(self._tables.sources), delayed(m, p.valid, 4)
+        row, valid4 = Signal(self._tables.sources, reset_less=True), delayed(m, p.valid, 4)
         m.d.sync += row.eq(self.source_data)
         rule = delayed(m, row, 2)
         m.d.comb += [
@@ -258,7 +258,8 @@ class Updater(Component):
         word = delayed(m, p.word, added + 2)
         ends = [valid & ((share == DRIVE_LOW) | (share == DRIVE_HIGH)) for share in shares]
         m.d.sync += self.saturated.eq(sum(delayed(m, end, 1) for end in ends))
-        totals = [Signal(signed(c.constant_bits + 1), name=f"total_{n}") for n in range(lanes)]
+        total = signed(c.constant_bits + 1)
+        totals = [Signal(total, name=f"total_{n}", reset_less=True) for n in range(lanes)]
         with m.If(valid):
             m.d.sync += [total.eq(Mux(first, 0, total) + share) for total, share in zip(totals, shares, strict=True)]
         keeps = opcode == Opcode.KEEP
@@ -320,9 +321,11 @@ class Updater(Component):
         compared = delayed(m, ready, 2)
         for lane, given in enumerate(new):
             state, old = delayed(m, given, 1), recalled(m, self.state_data[lane])
-            change, most = Signal(self.residual.shape(), name=f"change_{lane}"), Signal(self.residual.shape())
-            difference = state - Mux(layer.signed, old.as_signed(), old)
-            m.d.sync += change.eq(Mux(difference < 0, -difference, difference))
+            change = Signal(self.residual.shape(), name=f"change_{lane}", reset_less=True)
+            most = Signal(self.residual.shape(), name=f"most_{lane}")
+            before = Mux(layer.signed, old.as_signed(), old)
+            risen, fallen = state - before, before - state  # a choice is shorter than a sign changed
+            m.d.sync += change.eq(Mux(risen < 0, fallen, risen))
             with m.If(compared & (change > most)):
                 m.d.sync += most.eq(change)
             with m.If(compared & (change > layer.settled)):
