@@ -39,6 +39,8 @@ class Family:
         nextpnr: place and route: package, function and options.
         luts, ffs, dsps, brams: how names of cells begin, and how many of the unit such a cell is.
         register: a flip-flop: cell, its ports for clock, input and output, its parameters.
+        reset: port of a flip-flop's reset, and a cell that drives a global net with its ports: input, output, always 1.
+            None where place and route finds resets by itself.
     """
 
     device: str
@@ -49,6 +51,7 @@ class Family:
     dsps: dict[str, int]
     brams: dict[str, int]
     register: tuple[str, tuple[str, str, str], dict[str, str]]
+    reset: tuple[str, str, tuple[str, str, str]] | None = None
 
 
 FAMILIES = {
@@ -67,6 +70,7 @@ FAMILIES = {
         dsps={"MULT18X18D": 1},
         brams={"DP16KD": 1, "PDPW16KD": 1},
         register=("TRELLIS_FF", ("CLK", "DI", "Q"), {"CEMUX": "1 ", "CLKMUX": "CLK", "GSR": "DISABLED"}),
+        reset=("LSR", "DCCA", ("CLKI", "CLKO", "CE")),
     ),
     "ice40": Family(
         "iCE40UP5K-SG48",
@@ -107,7 +111,7 @@ def synthesise(
     """Synthesise a circuit with one clock, ``clk``; place and route it once a seed.
 
     For place and route, a register stands at every port, so that paths from and to ports count and ports need no pins.
-    These registers are not among the ``ffs``.
+    These registers are not among the ``ffs``. The reset goes to flip-flops over a global net, as the clock does.
 
     Args:
         rtlil_text: of all modules.
@@ -132,7 +136,7 @@ def synthesise(
         )
         netlist = json.loads((directory / "model.json").read_text("utf-8"))
         counts = Counter(cell["type"] for cell in netlist["modules"][top]["cells"].values())
-        enclose(netlist["modules"][top], of.register)
+        enclose(netlist["modules"][top], of)
         (directory / "model.json").write_text(json.dumps(netlist), encoding="utf-8")
 
         def placed(seed: int) -> float:
@@ -153,21 +157,36 @@ def synthesise(
     return Synthesis(of.device, luts, ffs, dsps, brams, statistics.median(found), tuple(found))
 
 
-def enclose(module: dict[str, Any], register: tuple[str, tuple[str, str, str], dict[str, str]]) -> None:
-    """Put a register at every port of a netlist but clk and rst; those of inputs hold what they have for ever."""
-    kind, (clock, given, kept), parameters = register
+def enclose(module: dict[str, Any], of: Family) -> None:
+    """Put a register at every port of a netlist but clk and rst, those of inputs hold what they have for ever.
+
+    The reset of flip-flops goes through a global buffer.
+    """
+    kind, (clock, given, kept), parameters = of.register
     ports, cells = module["ports"], module["cells"]
     unused = 1 + max(bit for net in module["netnames"].values() for bit in net["bits"] if isinstance(bit, int))
+
+    def add(name: str, kind: str, parameters: dict[str, str], ends: dict[str, Any], output: str) -> None:
+        directions = {end: "output" if end == output else "input" for end in ends}
+        connections = {end: [bit] for end, bit in ends.items()}
+        cells[name] = {
+            **{"type": kind, "parameters": parameters, "attributes": {}},
+            **{"port_directions": directions, "connections": connections},
+        }
+
     for name in [name for name in ports if name not in ("clk", "rst")]:
         port = ports.pop(name)
         for number, bit in enumerate(port["bits"]):
             if isinstance(bit, str):
                 continue  # a constant
             out = bit if port["direction"] == "input" else unused + len(cells)
-            cells[f"at_{name}_{number}"] = {
-                "type": kind,
-                "parameters": parameters,
-                "attributes": {},
-                "port_directions": {clock: "input", given: "input", kept: "output"},
-                "connections": {clock: ports["clk"]["bits"], given: [bit], kept: [out]},
-            }
+            ends = {clock: ports["clk"]["bits"][0], given: bit, kept: out}
+            add(f"at_{name}_{number}", kind, parameters, ends, kept)
+    if of.reset is not None and "rst" in ports:
+        port, buffer, (taken, driven, always) = of.reset
+        (reset,), everywhere = ports["rst"]["bits"], unused + len(cells)
+        cleared = [cell["connections"] for cell in cells.values() if cell["connections"].get(port) == [reset]]
+        for connections in cleared:
+            connections[port] = [everywhere]
+        if cleared:
+            add("reset_buffer", buffer, {}, {taken: reset, driven: everywhere, always: "1"}, driven)
