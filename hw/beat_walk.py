@@ -7,6 +7,7 @@ from amaranth.lib import data, stream
 from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import Component, In, Out
 
+from hw.delay import delayed
 from hw.tables import Tables, address
 from hw.walk import Walk
 
@@ -64,14 +65,14 @@ class BeatWalk(Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        row, beat = self.row, Signal(self.list_data.shape(), reset_less=True)
+        row, beat = self.row, delayed(m, self.list_data, 1)
         side = getattr(row, self._side)
         first, count = getattr(row, f"{self._side}_first"), getattr(row, f"{self._side}_count")
         m.submodules.walk = walk = Walk(side.shape(), len(row.rows))
         fetching, asking, fetched, taken, placed, given, freed = (Signal() for _ in range(7))
         number, room = Signal.like(count), Signal(range(QUEUE + 1), init=QUEUE)
-        shapes = *[self.o.payload.shape()] * 2, self.tile_data.shape()
-        held, shown, tile = (Signal(shape, reset_less=True) for shape in shapes)
+        held = Signal(self.o.payload.shape(), reset_less=True)
+        shown, tile = delayed(m, held, 1), delayed(m, self.tile_data, 1)
         # Lines of rows are sensed by a transposed read and driven by a forward one.
         of_rows = row.transposed if self._side == "sense" else ~row.transposed
         queue = SyncFIFO(width=self.o.payload.shape().size, depth=QUEUE)
@@ -96,9 +97,6 @@ class BeatWalk(Component):
             taken.eq(fetched),
             placed.eq(taken),
             given.eq(placed),
-            beat.eq(self.list_data),
-            shown.eq(held),
-            tile.eq(self.tile_data),
             held.line.eq(beat.line),
             held.stride.eq(beat.stride),
             held.mask.eq(beat.mask),

@@ -142,20 +142,20 @@ class Collector(Component):
 
         # Adding: codes were taken; two clocks later their sums are there; codes and sums are kept; added.
         taking, there, adding = Signal(), Signal(), Signal()
-        place_there, answer = delayed(m, head, 2), Signal(where, reset_less=True)
+        place_there = delayed(m, head, 2)
+        answer = delayed(m, place_there, 1)
         taken, before = Signal(self.codes.payload.shape()), recalled(m, self.sum_data)
         m.d.comb += [self.sum_address.eq(head.address), taking.eq(self.codes.valid & self.codes.ready)]
         asking = delayed(m, taking, 1)
         m.d.comb += taken.eq(delayed(m, self.codes.payload, 2))
-        m.d.sync += [there.eq(asking), adding.eq(there), answer.eq(place_there)]
+        m.d.sync += [there.eq(asking), adding.eq(there)]
         # Sums of the last two beats are newer than what the memory gave.
         written, last, from_last, from_earlier = Signal(), Signal.like(self.write_address), Signal(), Signal()
-        handed, earlier = (Signal(self._sums, reset_less=True) for _ in range(2))
+        handed = delayed(m, self.write_data, 1)
+        earlier = delayed(m, handed, 1)
         m.d.sync += [
             written.eq(self.write),
             last.eq(self.write_address),
-            handed.eq(self.write_data),
-            earlier.eq(handed),
             from_last.eq(self.write & (self.write_address == place_there.address)),
             from_earlier.eq(written & (last == place_there.address)),
         ]

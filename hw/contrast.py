@@ -9,6 +9,7 @@ from amaranth.lib import data, stream
 from amaranth.lib.wiring import Component, In, Out
 
 from hw.contrast_sum import ContrastSum
+from hw.delay import delayed
 from hw.tables import Tables, address
 
 MINUS = 3  # -1, the sign of beta, in two bits
@@ -75,14 +76,14 @@ class Contrast(Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         row, minus, given = Signal(self._contrasts, reset_less=True), Signal(), self.gradient.payload
-        beat, of_row, of_column = (Signal(self.list_data.shape(), reset_less=True) for _ in range(3))
+        beat = delayed(m, self.list_data, 1)
+        of_row, of_column = (Signal(self.list_data.shape(), reset_less=True) for _ in range(2))
         lines, lane, corner = Signal.like(beat.mask), Signal(range(self._config.lanes)), Signal.like(given.column)
         # Numbers of beats in their lists. Columns of a tile begin where those of the tile before ended.
         row_beat, column, column_first = Signal.like(row.row_count), *(Signal.like(row.column_count) for _ in "ab")
         ended, tile = Signal(), Signal(self.tile_data.shape())
         tile_at = Signal.like(self.tile_address)
         m.d.sync += [
-            beat.eq(self.list_data),
             tile_at.eq(row.tile_first + beat.tile),
             ended.eq((column == row.column_count) | (beat.tile != of_row.tile)),
         ]

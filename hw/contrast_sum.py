@@ -82,7 +82,8 @@ class ContrastSum(Component):
         # The word came: x waits for its y.
         word = recalled(m, self.state_data)
         come, is_captured, is_post = (delayed(m, each, 3) for each in (asking, captured, of_post))
-        x, present, other = (Signal(signed(self._config.state_bits + 1), reset_less=True) for _ in range(3))
+        x = Signal(signed(self._config.state_bits + 1))
+        present, other = (Signal.like(x, name=name, reset_less=True) for name in ("x0", "x1"))
         m.d.comb += x.eq(Mux(delayed(m, inside, 3), extended(word[self.lane], row.pre_signed), 0))
         with m.If(come & ~is_post & ~is_captured):
             m.d.sync += present.eq(x)
@@ -96,14 +97,12 @@ class ContrastSum(Component):
         adds = delayed(m, signs, 1)
         factor = delayed(m, Mux(is_captured, other, present), 1)
         for lane in range(self._config.lanes):
-            y = Signal.like(x, name=f"y_{lane}")
-            product = Signal((x * x).shape(), name=f"product_{lane}", reset_less=True)
-            own = Signal.like(x, name=f"factor_{lane}", attrs={"keep": 1})  # multipliers lie far apart
-            m.d.sync += [own.eq(factor), y.eq(delayed(m, extended(word[lane], row.post_signed), 1))]
-            m.d.sync += product.eq(own * y)
-            summand = Signal((-product).shape(), name=f"summand_{lane}", reset_less=True)
+            # Multipliers lie far apart.
+            own = Signal.like(x, name=f"factor_{lane}", reset_less=True, attrs={"keep": 1})
+            m.d.sync += own.eq(factor)
+            product = delayed(m, own * delayed(m, extended(word[lane], row.post_signed), 2), 1)
+            summand = delayed(m, Mux(takes, -product, product), 1)
             value = Signal(self.values[lane].shape(), name=f"value_{lane}", reset_less=True)
-            m.d.sync += summand.eq(Mux(takes, -product, product))
             m.d.comb += self.values[lane].eq(value)
             with m.If(placing):
                 m.d.sync += value.eq(0)

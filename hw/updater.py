@@ -223,8 +223,7 @@ class Updater(Component):
         scaler_clocks, nudger_clocks = Scaler.latency, SquaredErrorNudger.latency
 
         # Clock 1: the source's row is there. 2: its sum is asked for. 4: scaled, and zero takes the sum's place.
-        row, valid4 = Signal(self._tables.sources, reset_less=True), delayed(m, p.valid, 4)
-        m.d.sync += row.eq(self.source_data)
+        row, valid4 = delayed(m, self.source_data, 1), delayed(m, p.valid, 4)
         rule = delayed(m, row, 2)
         m.d.comb += [
             self.sum_address.eq(row.first + delayed(m, p.word, 2)),
@@ -258,8 +257,8 @@ class Updater(Component):
         word = delayed(m, p.word, added + 2)
         ends = [valid & ((share == DRIVE_LOW) | (share == DRIVE_HIGH)) for share in shares]
         m.d.sync += self.saturated.eq(sum(delayed(m, end, 1) for end in ends))
-        total = signed(c.constant_bits + 1)
-        totals = [Signal(total, name=f"total_{n}", reset_less=True) for n in range(lanes)]
+        shape = signed(c.constant_bits + 1)
+        totals = [Signal(shape, name=f"total_{n}", reset_less=True) for n in range(lanes)]
         with m.If(valid):
             m.d.sync += [total.eq(Mux(first, 0, total) + share) for total, share in zip(totals, shares, strict=True)]
         keeps = opcode == Opcode.KEEP
