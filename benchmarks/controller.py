@@ -2,6 +2,7 @@
 
 python benchmarks/controller.py busy               how busy the ADC stream is, and the formula
 python benchmarks/controller.py equal [SAMPLES]    EP steps of random samples against sim, three networks, speed
+python benchmarks/controller.py train [SAMPLES]    an epoch of digits with the RTL's pulses on the devices
 python benchmarks/controller.py resnet13           full-size Hopfield-ResNet13: Verilog, program, clocks of an EP step
 python benchmarks/controller.py synthesis [SEEDS [LANES STATE_BITS]]  LUTs and fmax on ECP5; all widths take hours
 """
@@ -20,6 +21,7 @@ import torch
 import mapping
 from eqprop import Conv2d, Coupling, Dense, Edge, EnergyNetwork, FixedPoint, Layer, SquaredError, models
 from eqprop.data import load
+from eqprop.evaluation import evaluate
 from hw.clocked_core import ClockedCore
 from hw.clocks import Times, section_clocks, step_clocks, sweep_beats
 from hw.config import ControllerConfig
@@ -32,12 +34,15 @@ from mapping import Mapping, Target
 from mapping.program import Opcode
 from mapping.program.instructions import TRANSPOSED
 from sim import Chip
+from sim.learning.registers import RegisterTrains
+from tb.learning import LearningLoop, LearningReference
 from tb.loop import FastLoop
 from tb.reference import Reference, random_samples
 
 BETA = 0.25
 QUICK = {"settle": 0, "transposed_settle": 0, "integrate": 0, "convert": 1, "transposed_convert": 1, "discharge": 0}
 WIDTHS = (8, 16), (4, 16), (2, 16), (8, 12), (8, 8)  # lanes, state bits
+TRAIN_SWEEPS, TRAIN_BETA, TRAIN_RATE, TRAIN_SLOTS = (15, 8), 0.3, 0.02, 31
 QUICK_TIMES = Times((0, 0), 0, (1, 1), 0, 1)
 
 
@@ -45,7 +50,7 @@ def main() -> None:
     torch.set_num_threads(1)  # reads of one sample are too small to share
     print(f"{platform.machine()}, {date.today()}, seed 0")
     what, *rest = sys.argv[1:] or ["busy"]
-    {"busy": busy, "equal": equal, "resnet13": resnet13, "synthesis": synthesis}[what](*map(int, rest))
+    {"busy": busy, "equal": equal, "train": train, "resnet13": resnet13, "synthesis": synthesis}[what](*map(int, rest))
 
 
 def digits() -> Mapping:
@@ -127,6 +132,43 @@ def equal(samples: int = 1000) -> None:
             f"    {seconds / samples:.2f} s a step (sim alone {simulated / samples:.2f}), built in {built:.0f} s",
             flush=True,
         )
+
+
+def train(samples: int = 0) -> None:
+    """An mlp 64-64-10 learns digits, each image once, from the RTL's pulses; beside it sim's, on the chip's twin."""
+    images, test = load("digits", "train"), load("digits", "test")
+    settings = ["cell.pair=middle", "cell.headroom=6", "controller.state_bits=16", "device.update=capacitor"]
+    target = Target.load("ideal", (128, 128), [*settings, "dac.bits=8", "adc.bits=8"])
+    network = models.mlp([64], channels=1, size=8, classes=10, seed=0)
+    network.dynamics = FixedPoint("coloured", TRAIN_SWEEPS[0], tolerance=0.0)
+    made = mapping.compile(network, target, images.batch(torch.arange(128))[0])
+    chip, twin = Chip(made, seed=0), Chip(made, seed=0)
+    loop = FastLoop(made, chip, check=False)
+    loop.times(**QUICK)
+    trains = RegisterTrains(TRAIN_SLOTS, fixed=True, lanes=loop.config.lanes, step=1.0)
+    how = trains, TRAIN_RATE, TRAIN_BETA, TRAIN_SWEEPS
+    taught, truth = LearningLoop(loop, chip, *how), LearningReference(twin, loop.linked, loop.config, *how)
+    order = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))[: samples or None].tolist()
+    before, same, clocks, seconds = evaluate(chip, test).accuracy, 0, 0, 0.0
+    for number, index in enumerate(order):
+        if number % 50 == 0:
+            print(f"\r{same} of {number} equal", end="", file=sys.stderr, flush=True)
+        x, labels = images.batch(torch.tensor([index]))
+        sample, label = {name: value[0] for name, value in chip.clamp(x).items()}, int(labels[0])
+        begin = time.perf_counter()
+        step, counts = taught.step(sample, label)
+        seconds += time.perf_counter() - begin
+        clocks += step.counters["cycles"]
+        phases, wanted = truth.step(sample, label)
+        pairs = zip(step.phases, phases, strict=True)
+        same += counts.equals(wanted) and all((a[name] == b[name]).all() for a, b in pairs for name in b)
+    devices = [side.follower.devices.conductance for side in (taught, truth)]
+    print(f"{same} of {len(order)} EP steps equal in states and pulses; devices equal: {torch.equal(*devices)}")
+    pulses = taught.follower.devices.pulses
+    print(
+        f"accuracy {before:.2%} before, {evaluate(chip, test).accuracy:.2%} after, {len(test)} test images on the chip"
+    )
+    print(f"{clocks / len(order):,.0f} clocks and {seconds / len(order):.2f} s a step; most pulses {int(pulses.max())}")
 
 
 def resnet13() -> None:

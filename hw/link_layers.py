@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+from torch import Tensor
+
 from hw.beats import groups, words
 from hw.link_memories import Memories
 from mapping import Mapping
@@ -103,22 +105,26 @@ class LayerLinker:
                 first["bias"] = self.memories.constants[""] + len(biases)
                 if f"{name}.constant" in self.memories.constants:
                     first["constant"] = self.memories.constants[f"{name}.constant"]
-                biases += self.bias_words(name)
+                biases += bias_words(self.mapping, name, self.network.biases[name], self.lanes)
             places[name] = Place(image, first)
         return tuple(biases), places
 
-    def bias_words(self, name: str) -> list[tuple[int, ...]]:
-        codes = codes_of_layer(self.mapping, name)
-        assert codes is not None
-        values = [
-            math.floor(value / codes.step + 0.5) for value in self.network.biases[name].detach().flatten().tolist()
-        ]
-        reach = 1 << DRIVE_BITS - 1
-        for channel, value in enumerate(values):
-            if not -reach <= value < reach:
-                raise ValueError(f"bias {channel} of layer {name}: code {value}: expected less than {DRIVE_BITS} bits")
-        values += [0] * (-len(values) % self.lanes)
-        return [tuple(values[at : at + self.lanes]) for at in range(0, len(values), self.lanes)]
+
+def bias_words(mapping: Mapping, name: str, bias: Tensor, lanes: int) -> list[tuple[int, ...]]:
+    """One bias a channel of a free layer, as codes of its drive.
+
+    Raises:
+        ValueError: for a bias beyond the bits of a drive.
+    """
+    codes = codes_of_layer(mapping, name)
+    assert codes is not None
+    values = [math.floor(value / codes.step + 0.5) for value in bias.detach().flatten().tolist()]
+    reach = 1 << DRIVE_BITS - 1
+    for channel, value in enumerate(values):
+        if not -reach <= value < reach:
+            raise ValueError(f"bias {channel} of layer {name}: code {value}: expected less than {DRIVE_BITS} bits")
+    values += [0] * (-len(values) % lanes)
+    return [tuple(values[at : at + lanes]) for at in range(0, len(values), lanes)]
 
 
 def sum_scaling(mapping: Mapping, matrix: MappedMatrix, direction: Direction, step: float) -> Scaling:

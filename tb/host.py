@@ -16,6 +16,7 @@ from hw.config import ControllerConfig
 from hw.controller import address_map
 from hw.image import contents, lanes_of, lanes_word, with_trains
 from hw.link import Linked
+from hw.link_layers import bias_words
 from hw.register_map import EVENTS
 from hw.registers import WORD_BYTES
 from hw.tables import Tables
@@ -74,6 +75,13 @@ class Host:
         """Program, tables and biases."""
         for memory, values in contents(self.linked, self.tables).items():
             yield self.rows_write(memory, 0, values)
+
+    def biases_write(self, biases: dict[str, Tensor]) -> Iterator[Write]:
+        """Biases of free layers, one a channel, as phases add them from now on."""
+        for name, bias in biases.items():
+            words = bias_words(self.mapping, name, bias, self.config.lanes)
+            rows = [lanes_word(word, self.config.constant_bits) for word in words]
+            yield self.rows_write("constant", self.linked.places[name].first["bias"], rows)
 
     # States
 

@@ -68,17 +68,24 @@ class Pulsed:
             for table, pulses in ((rising, up), (falling, down)):
                 table[product.matrix] = table[product.matrix] + pulses if product.matrix in table else pulses
             self.samples += len(x)
-        moved = False
-        for counts, sign in ((rising, 1.0), (falling, -1.0)):
-            by_device = {
-                name: of_devices(devices.mapping.encoding(name), of_matrix * sign, law.one_sided)
-                for name, of_matrix in counts.items()
-            }
-            spread = devices.spread(by_device)
-            if bool(spread.any()):
-                devices.pulse(spread)
-                moved = True
-        return moved
+        rises, falls = (
+            devices.spread(
+                {
+                    name: of_devices(devices.mapping.encoding(name), of_matrix * sign, law.one_sided)
+                    for name, of_matrix in counts.items()
+                }
+            )
+            for counts, sign in ((rising, 1.0), (falling, -1.0))
+        )
+        return pulse_in_turn(devices, rises, falls)
+
+
+def pulse_in_turn(devices: ChipDevices, *pulses: Tensor) -> bool:
+    """Signed pulses of all devices, [crossbars, rows, columns] each, one after the other; whether there were any."""
+    wanted = [each for each in pulses if bool(each.any())]
+    for each in wanted:
+        devices.pulse(each)
+    return bool(wanted)
 
 
 def of_devices(encoding: Encoding, counts: Tensor, one_sided: bool) -> Tensor:
