@@ -12,16 +12,15 @@ import torch
 
 from hw.config import ControllerConfig
 from hw.link import Linked
-from mapping.device import PulsedUpdate
 from mapping.fixed_point import codes_of_layer
 from sim.chip import Chip
-from sim.learning.devices import ChipDevices, step_in_weight
+from sim.learning.devices import ChipDevices, pulsed_law, step_in_weight
 from sim.learning.pulsed import of_devices, pulse_in_turn
 from sim.learning.registers import RegisterTrains
 from tb.arrays import Codes
 from tb.loop import FastLoop, Step
 from tb.pulses import Counts, PulseCounter, golden
-from tb.reference import Reference
+from tb.reference import Reference, batch_of
 
 Sample = dict[str, torch.Tensor]
 
@@ -39,10 +38,8 @@ class Follower:
     """
 
     def __init__(self, chip: Chip, rate: float, beta: float) -> None:
-        law = chip.mapping.target.device.update
-        if not isinstance(law, PulsedUpdate):
-            raise ValueError(f"device {chip.mapping.target.device.name} has no update law: it cannot be pulsed")
-        self.chip, self.strength, self.one_sided = chip, rate / (2.0 * beta), law.one_sided
+        self.chip, self.strength = chip, rate / (2.0 * beta)
+        self.one_sided = pulsed_law(chip.mapping).one_sided
         self.devices = ChipDevices(chip)
 
     def step_of(self, layer: str) -> float:
@@ -139,8 +136,3 @@ class LearningReference:
         counts = golden(chip.mapping, self.linked, self.config, self.trains, self.gains, plus, minus)
         self.follower.follow(counts, *phases[1:])
         return phases, counts
-
-
-def batch_of(x: Sample) -> Sample:
-    """One sample as a batch."""
-    return {name: value[None] for name, value in x.items()}

@@ -31,7 +31,7 @@ class Reference:
 
     def step(self, x: dict[str, Tensor], label: int) -> tuple[list[dict[str, Codes]], int]:
         """Codes of every free layer after the free and each nudged phase, and the answer."""
-        batch, target = {name: value.unsqueeze(0) for name, value in x.items()}, torch.tensor([label])
+        batch, target = batch_of(x), torch.tensor([label])
         free = self.chip.relax(batch, dynamics=self.free).states
         phases = [free]
         for sign in self.chip.mapping.target.controller.nudges:
@@ -48,6 +48,11 @@ class Reference:
         codes = codes_of_layer(self.chip.mapping, name)
         assert codes is not None
         return np.rint(states[0].double().numpy() / codes.step).astype(np.int64)
+
+
+def batch_of(x: dict[str, Tensor]) -> dict[str, Tensor]:
+    """One sample as a batch."""
+    return {name: value.unsqueeze(0) for name, value in x.items()}
 
 
 def random_samples(mapping: Mapping, count: int, seed: int) -> Iterator[tuple[dict[str, Tensor], int]]:

@@ -143,11 +143,22 @@ def with_feedback_copies(mapping: Mapping) -> Mapping:
     return replace(mapping, matrices=matrices, conductances=torch.cat([mapping.conductances] * 2))
 
 
+def pulsed_law(mapping: Mapping) -> PulsedUpdate:
+    """How pulses move a mapping's devices.
+
+    Raises:
+        ValueError: for devices without an update law.
+    """
+    device = mapping.target.device
+    if not isinstance(device.update, PulsedUpdate):
+        raise ValueError(f"device {device.name} has no update law: it cannot be pulsed")
+    return device.update
+
+
 def step_in_weight(devices: ChipDevices, name: str) -> float:
     """How much one pulse, in the middle of the window, changes a weight of a matrix when all its devices move."""
     device, encoding = devices.mapping.target.device, devices.mapping.encoding(name)
-    law = device.update
-    assert isinstance(law, PulsedUpdate)
+    law = pulsed_law(devices.mapping)
     siemens = law.step * (device.g_max_siemens - device.g_min_siemens) / (law.w_max - law.w_min)
     moving = 1 if law.one_sided else encoding.devices_per_slice
     return siemens * moving * encoding.weight_per_siemens

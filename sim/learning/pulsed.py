@@ -9,9 +9,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from mapping.device import PulsedUpdate
 from mapping.encoding import Encoding
-from sim.learning.devices import ChipDevices, step_in_weight
+from sim.learning.devices import ChipDevices, pulsed_law, step_in_weight
 from sim.learning.products import Contrast, Product
 from sim.pulse_trains import PulseTrains, Saturation
 
@@ -54,9 +53,7 @@ class Pulsed:
     samples: int = 0
 
     def apply(self, devices: ChipDevices, products: Iterable[Product], rate: float) -> bool:
-        law = devices.mapping.target.device.update
-        if not isinstance(law, PulsedUpdate):
-            raise ValueError(f"device {devices.mapping.target.device.name} has no update law: it cannot be pulsed")
+        law = pulsed_law(devices.mapping)
         if devices.mapping.target.cell.slices > 1:
             raise ValueError("a weight of several slices cannot learn by pulses: they would all move alike")
         rising: dict[str, Tensor] = {}
