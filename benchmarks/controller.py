@@ -22,14 +22,13 @@ import mapping
 from eqprop import Conv2d, Coupling, Dense, Edge, EnergyNetwork, FixedPoint, Layer, SquaredError, models
 from eqprop.data import load
 from eqprop.evaluation import evaluate
-from hw.clocked_core import ClockedCore
 from hw.clocks import Times, section_clocks, step_clocks, sweep_beats
 from hw.config import ControllerConfig
 from hw.controller import Controller
 from hw.emit import rtlil, verilog
 from hw.link import Linked, link
+from hw.memory_modules import memory_modules
 from hw.synthesis import synthesise
-from hw.tables import Tables
 from mapping import Mapping, Target
 from mapping.program import Opcode
 from mapping.program.instructions import TRANSPOSED
@@ -172,19 +171,22 @@ def train(samples: int = 0) -> None:
 
 
 def resnet13() -> None:
-    """The core with memories outside."""
+    """The controller with memories outside."""
     made = mapping.compile(models.build("hopfield-resnet13"), Target.load("rram-hfo2", (128, 128)))
     start = time.perf_counter()
     linked, config = link(made), ControllerConfig.from_mapping(made)
-    text = rtlil(ClockedCore(Tables(config)), "core")
-    lines = verilog(text, "core").count("\n")
+    controller = Controller(config, outside=True)
+    text = rtlil(controller, "controller")
+    lines = verilog(text, "controller", memory_modules(controller.modules)).count("\n")
     print(f"{made.crossbars} crossbars; {lines} lines of Verilog in {time.perf_counter() - start:.0f} s; {config}")
+    memory_bits = sum(rows * bits for rows, bits in controller.modules)
+    print(f"{len(controller.modules)} memories, {memory_bits / 8e6:.1f} MB, {len(set(controller.modules))} modules")
     wanted, found = list(scheduled(made)), list(rounds(linked))
     print(f"{len(found)} rounds of reads in the linked program, as the schedule has them: {found == wanted}")
-    controller = made.target.controller
-    clocks = step_clocks(linked, Times.of(config), controller.free_sweeps, controller.nudged_sweeps)
+    free, nudged = config.free_sweeps, config.nudged_sweeps
+    clocks = step_clocks(linked, Times.of(config), free, nudged)
     planned = made.timing.ep_step_clocks - made.timing.learning_clocks
-    print(f"EP step of {controller.free_sweeps} + 2 x {controller.nudged_sweeps} sweeps: {clocks} clocks", end="")
+    print(f"EP step of {free} + 2 x {nudged} sweeps: {clocks} clocks", end="")
     print(f" without contrasts, {clocks / config.clock_hz:.3f} s; {planned} where reads of a round overlap")
 
 

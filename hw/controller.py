@@ -72,9 +72,13 @@ class Controller(Component):
 
     While a program runs the memories are its own: the host reads 0 from them and writes nothing.
 
+    Args:
+        outside: whether the words of memories lie in modules of their own (:mod:`hw.memory_modules`).
+
     Attributes:
         config: what it is built for.
         map: of the bus.
+        modules: rows and bits of each of those modules, one for each instance.
 
     Members:
         bus_*: AXI4-Lite, see :class:`hw.axi_lite.AxiLite`.
@@ -85,8 +89,15 @@ class Controller(Component):
         state, phase, busy: what runs, as in the register ``status``; opcode: of the word that runs.
     """
 
-    def __init__(self, config: ControllerConfig) -> None:
+    def __init__(self, config: ControllerConfig, outside: bool = False) -> None:
         self.config, self.map = config, address_map(config)
+        bits, rows = word_bits(Tables(config)), memory_rows(config)
+        self._memories: dict[str, list[tuple[str, HostMemory]]] = {}
+        for name, (ports, _) in MEMORIES.items():
+            # Where the core reads two places at once there are two alike.
+            used = ports if name != "sum" or config.chained else ports[:1]
+            self._memories[name] = [(port, HostMemory(bits[name], rows[name], outside)) for port in used]
+        self.modules = [shape for copies in self._memories.values() for _, memory in copies for shape in memory.modules]
         self._core, self._bus = ClockedCore(Tables(config)), AxiLite(self.map.address_bits)
         core, bus = self._core.signature.members, self._bus.signature.members
         super().__init__(
@@ -111,20 +122,16 @@ class Controller(Component):
             connect(m, theirs, ours) if name != "codes" else connect(m, ours, theirs)
         m.d.comb += [getattr(self, name).eq(getattr(core, name)) for name in ARRAY_SIGNALS]
 
-        memories = self._memories(m, core)
-        self._decode(m, bus, registers, memories)
+        self._connect_memories(m, core)
+        self._decode(m, bus, registers)
         self._settings(m, core, registers.fields)
         self._report(m, core, registers.fields)
         return m
 
-    def _memories(self, m: Module, core: Any) -> dict[str, list[HostMemory]]:
-        """All memories; where the core reads two places at once there are two alike."""
-        bits, rows = word_bits(Tables(self.config)), memory_rows(self.config)
-        made: dict[str, list[HostMemory]] = {}
-        for name, (ports, _) in MEMORIES.items():
-            ports = ports if name != "sum" or self.config.chained else ports[:1]
-            made[name] = [HostMemory(bits[name], rows[name]) for _ in ports]
-            for port, memory in zip(ports, made[name], strict=True):
+    def _connect_memories(self, m: Module, core: Any) -> None:
+        """All memories to the core."""
+        for name, copies in self._memories.items():
+            for port, memory in copies:
                 m.submodules[f"memory_{port}"] = memory
                 # A register, as a whole memory hangs on it, and each has its own; the core's first access is later.
                 busy = Signal(name=f"{port}_is_busy", attrs={"keep": 1})
@@ -141,9 +148,8 @@ class Controller(Component):
                         memory.write_address.eq(getattr(core, f"{name}_write_address")),
                         memory.write_data.eq(getattr(core, f"{name}_write_data")),
                     ]
-        return made
 
-    def _decode(self, m: Module, bus: Any, registers: RegisterFile, memories: dict[str, list[HostMemory]]) -> None:
+    def _decode(self, m: Module, bus: Any, registers: RegisterFile) -> None:
         """From the bus to the registers and windows, and back three clocks later."""
         at_registers = bus.address < self.map.registers_bytes
         m.d.sync += [
@@ -152,11 +158,11 @@ class Controller(Component):
             registers.write_data.eq(bus.write_data),
         ]
         heres = [at_registers]
-        for name, copies in memories.items():
+        for name, copies in self._memories.items():
             base, size = self.map.base(name), self.map.size(name)
             here = bus.address[size.bit_length() - 1 :] == base >> size.bit_length() - 1
             heres.append(here)
-            for memory in copies:
+            for _, memory in copies:
                 m.d.comb += [
                     memory.host.address.eq(bus.address[2 : size.bit_length() - 1]),
                     memory.host.enable.eq(here & (bus.read | bus.write)),
@@ -166,7 +172,7 @@ class Controller(Component):
         # Whoever is not asked answers 0.
         answers: list[Value] = [
             delayed(m, registers.read_data, 1),
-            *(copies[0].host_read_data for copies in memories.values()),
+            *(copies[0][1].host_read_data for copies in self._memories.values()),
         ]
         m.d.comb += [bus.read_data.eq(reduce(or_, answers)), bus.error.eq(~delayed(m, Cat(*heres).any(), 2))]
 

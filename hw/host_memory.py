@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from amaranth import Cat, Const, Module, Mux, Signal, Value
+from amaranth import Cat, ClockSignal, Const, Instance, Module, Mux, Signal, Value
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import Component, In, Out, Signature
 
 from hw.delay import delayed, recalled
+from hw.memory_modules import address_bits, module_name
 
 HOST_BITS = 32
 BLOCK_BITS = 1 << 14  # of a block memory of ECP5, whatever its width
@@ -18,6 +19,13 @@ class HostMemory(Component):
     A row is columns of 32 bits, the lowest first, each in block memories of its own: so narrow that a block holds all
     rows, and nothing has to choose between blocks behind them. On the host's side a row takes as
     many columns as the next power of two. Columns beyond the row and rows beyond the memory read 0 and change nothing.
+
+    Args:
+        outside: whether a column's words lie in an instance of a module of :mod:`hw.memory_modules` instead.
+
+    Attributes:
+        columns: of a row.
+        modules: rows and bits of each column's module, if words lie outside.
 
     Members:
         read_address, read_enable, read_data: the data is of the address of the clock before, held while not enabled.
@@ -32,13 +40,15 @@ class HostMemory(Component):
         ValueError: for fewer than one bit or row.
     """
 
-    def __init__(self, bits: int, rows: int) -> None:
+    def __init__(self, bits: int, rows: int, outside: bool = False) -> None:
         if bits < 1 or rows < 1:
             raise ValueError(f"memory of {rows} rows of {bits} bits: expected at least one of each")
         self._bits, self._rows = bits, rows
         self.columns = -(-bits // HOST_BITS)
+        widths = [min(HOST_BITS, bits - number * HOST_BITS) for number in range(self.columns)]
+        self.modules = [(rows, width) for width in widths] if outside else []
         self._column_bits = (self.columns - 1).bit_length()
-        row_bits = max(1, (rows - 1).bit_length())
+        row_bits = address_bits(rows)
         self._block_width = min(HOST_BITS, max(1, BLOCK_BITS >> row_bits))
         host = {
             "address": Out(row_bits + self._column_bits),
@@ -73,20 +83,20 @@ class HostMemory(Component):
             here = inside & (host_column == number)
             writes = delayed(m, here & self.host.write, 1)  # whose address it is takes a clock to find out
             given = Mux(self.engine_busy, self.write_data[low:high], self.host.write_data)
-            for first in range(0, high - low, self._block_width):
-                bits = slice(first, min(first + self._block_width, high - low))
-                # Nobody minds what a read gives in the clock of a write to its word: synthesis need not compare.
-                block = Memory(shape=bits.stop - first, depth=self._rows, init=[], attrs={"no_rw_check": 1})
-                m.submodules[f"block_{number}_{first}"] = block
-                reading, writing = block.read_port(domain="comb"), block.write_port()
-                with m.If(~self.engine_busy | self.read_enable):
-                    m.d.sync += part[bits].eq(reading.data)
-                m.d.comb += [
-                    reading.addr.eq(Mux(self.engine_busy, self.read_address, host_row)),
-                    writing.addr.eq(Mux(self.engine_busy, self.write_address, host_row)),
-                    writing.data.eq(given[bits]),
-                    writing.en.eq(Mux(self.engine_busy, self.write_enable, writes)),
-                ]
+            ports = {
+                "read_address": Mux(self.engine_busy, self.read_address, host_row),
+                "read_enable": ~self.engine_busy | self.read_enable,
+                "write_address": Mux(self.engine_busy, self.write_address, host_row),
+                "write_enable": Mux(self.engine_busy, self.write_enable, writes),
+                "write_data": given,
+            }
+            if self.modules:
+                module = {f"i_{name}": value for name, value in (ports | {"write_data": given[: len(part)]}).items()}
+                m.submodules[f"words_{number}"] = Instance(
+                    module_name(*self.modules[number]), i_clk=ClockSignal(), o_read_data=part, **module
+                )
+            else:
+                self._blocks(m, number, part, ports)
             others = Signal(init=1)  # a register that says so: synthesis makes the answer's reset of it
             m.d.sync += others.eq(~delayed(m, here, 1))
             parts.append((part, others))
@@ -96,3 +106,20 @@ class HostMemory(Component):
             answer = Mux(others, 0, recalled(m, part)) | answer
         m.d.comb += self.host_read_data.eq(delayed(m, answer, 1))
         return m
+
+    def _blocks(self, m: Module, column: int, part: Signal, ports: dict[str, Value]) -> None:
+        """The words of a column in block memories; ``part`` is what was read."""
+        for first in range(0, len(part), self._block_width):
+            bits = slice(first, min(first + self._block_width, len(part)))
+            # Nobody minds what a read gives in the clock of a write to its word: synthesis need not compare.
+            block = Memory(shape=bits.stop - first, depth=self._rows, init=[], attrs={"no_rw_check": 1})
+            m.submodules[f"block_{column}_{first}"] = block
+            reading, writing = block.read_port(domain="comb"), block.write_port()
+            with m.If(ports["read_enable"]):
+                m.d.sync += part[bits].eq(reading.data)
+            m.d.comb += [
+                reading.addr.eq(ports["read_address"]),
+                writing.addr.eq(ports["write_address"]),
+                writing.data.eq(ports["write_data"][bits]),
+                writing.en.eq(ports["write_enable"]),
+            ]

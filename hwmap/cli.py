@@ -281,6 +281,9 @@ def target_schema() -> None:
 @app.command()
 def rtl(
     directory: Annotated[Path, typer.Argument(help="What hwmap compile wrote.")],
+    memories: Annotated[
+        str, typer.Option(help="inside: block memories; outside: modules of their own, for macros.")
+    ] = "inside",
     synth: Annotated[str | None, typer.Option(help="Also synthesise for ecp5 or ice40: LUTs, fmax.")] = None,
     check: Annotated[bool, typer.Option("--check", help="Write nothing; compare with what is there.")] = False,
     as_json: Json = False,
@@ -288,7 +291,7 @@ def rtl(
     """Write the digital controller: Verilog, RTLIL, ports, registers, memory image."""
     from hwmap.commands import rtl as command
 
-    command.run(directory, synth, check, as_json)
+    command.run(directory, memories, synth, check, as_json)
 
 
 @app.command()
@@ -300,6 +303,9 @@ def verify(
     samples: Annotated[int, typer.Option(min=1, help="EP steps compared with the simulator.")] = 3,
     free_sweeps: Annotated[int, typer.Option(min=1, help="Of each step's free phase.")] = 2,
     nudged_sweeps: Annotated[int, typer.Option(min=1, help="Of each step's nudged phases.")] = 1,
+    memories: Annotated[
+        Path | None, typer.Option(help="Verilog of the memories' modules, if they are outside (rtl/memories.v).")
+    ] = None,
     waves: Annotated[
         bool, typer.Option("--waves", help="Record all signals of the last simulator's EP steps.")
     ] = False,
@@ -309,7 +315,7 @@ def verify(
     """Run the controller's testbenches, with the arrays of a simulated chip in the loop."""
     from hwmap.commands import verify as command
 
-    command.run(directory, simulator, samples, (free_sweeps, nudged_sweeps), waves, seed, as_json)
+    command.run(directory, simulator, samples, (free_sweeps, nudged_sweeps), memories, waves, seed, as_json)
 
 
 @targets.command("list")

@@ -18,6 +18,7 @@ from hw.controller import Controller
 from hw.emit import rtlil, verilog
 from hw.files import NAME, RTLIL_FILE, VERILOG_FILE
 from hw.link import link
+from hw.memory_modules import memory_modules
 from mapping import Mapping
 from tb.benches.top import Top
 from tb.runner import Simulator, Tested, run, simulation, waveform
@@ -53,6 +54,7 @@ def verify(
     samples: int,
     sweeps: tuple[int, int],
     seed: int,
+    memories: Path | None = None,
     waves: bool = False,
     on_bench: Callable[[str], Any] = print,
 ) -> Verified:
@@ -63,6 +65,7 @@ def verify(
         build: folder for Verilog and simulations; what has not changed is not built again.
         rtl: where ``hwmap rtl`` writes. Verilog made of the same RTLIL as now is taken from there as it is.
         samples, sweeps: EP steps, and sweeps of their free and nudged phases.
+        memories: Verilog of the modules of :mod:`hw.memory_modules`; without it memories are inside.
         on_bench: called with what runs next, and with how it went.
 
     Raises:
@@ -75,7 +78,9 @@ def verify(
     blocks, whole = build / "blocks.v", build / VERILOG_FILE
     on_bench("writing Verilog")
     blocks.write_text(verilog(rtlil(Top(), "top"), "top"))
-    whole.write_text(written(rtl, rtlil(Controller(config), NAME)))
+    controller = Controller(config, outside=memories is not None)
+    text = written(rtl, rtlil(controller, NAME), memory_modules(controller.modules))
+    whole.write_text(text if memories is None else f"{text}\n{memories.read_text('utf-8')}")
     settings = {
         "HWMAP_DIRECTORY": str(directory.resolve()),
         "HWMAP_SAMPLES": str(samples),
@@ -119,12 +124,12 @@ def verify(
     )
 
 
-def written(rtl: Path, text: str) -> str:
+def written(rtl: Path, text: str, modules: str) -> str:
     """Verilog of the controller: what ``hwmap rtl`` wrote, if it wrote this RTLIL."""
     files = rtl / RTLIL_FILE, rtl / VERILOG_FILE
     if all(path.is_file() for path in files) and files[0].read_text("utf-8") == text:
         return files[1].read_text("utf-8")
-    return verilog(text, NAME)
+    return verilog(text, NAME, modules)
 
 
 def folder_of(build: Path, simulator: Simulator) -> Path:

@@ -18,11 +18,17 @@ from hwmap.user_values import values_from
 from mapping import Mapping
 
 FOLDER = "rtl"
+MEMORIES = ("inside", "outside")
 
 
-def run(directory: Path, family: str | None, check: bool, as_json: bool) -> None:
+def run(directory: Path, memories: str, family: str | None, check: bool, as_json: bool) -> None:
     """Write DIR/rtl, or compare it with what would be written (exit code 1 where it differs)."""
     start = time.perf_counter()
+    if memories not in MEMORIES:
+        raise InputError(f"--memories {memories}: expected one of {', '.join(MEMORIES)}")
+    outside = memories == "outside"
+    if family is not None and outside:
+        raise InputError(f"--memories outside with --synth {family}: expected inside, an FPGA has block memories")
     if family is not None and family not in FAMILIES:
         raise InputError(f"--synth {family}: expected one of {', '.join(FAMILIES)}")
     mapping = Mapping.load(directory)
@@ -30,8 +36,9 @@ def run(directory: Path, family: str | None, check: bool, as_json: bool) -> None
     with values_from(str(directory)):
         config = ControllerConfig.from_mapping(mapping)
         say("writing the controller")
-        files = rtl_files(mapping)
+        files = rtl_files(mapping, outside)
     result: dict[str, Any] = {"verilog": str(folder / VERILOG_FILE), "config_hash": f"{config.hash:08x}"}
+    result |= {"memories": memories}
     if check:
         different = [name for name, content in files.items() if not same(folder / name, content)]
         result |= {"different": different}

@@ -27,6 +27,7 @@ def run(
     simulator: str | None,
     samples: int,
     sweeps: tuple[int, int],
+    memories: Path | None,
     waves: bool,
     seed: int,
     as_json: bool,
@@ -34,6 +35,8 @@ def run(
     """Exit code 1 if a test failed."""
     start = time.perf_counter()
     Mapping.load(directory)  # refuses what is no compiled directory before anything is built
+    if memories is not None and not memories.is_file():
+        raise InputError(f"--memories {memories}: expected a Verilog file")
     chosen = [one for one in SIMULATORS if simulator in (None, one)]
     if not chosen:
         raise InputError(f"--simulator {simulator}: expected one of {', '.join(SIMULATORS)}")
@@ -52,6 +55,7 @@ def run(
             samples=samples,
             sweeps=sweeps,
             seed=seed,
+            memories=memories,
             waves=waves,
             on_bench=say,
         )
