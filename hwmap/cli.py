@@ -298,7 +298,10 @@ def rtl(
 def verify(
     directory: Annotated[Path, typer.Argument(help="What hwmap compile wrote.")],
     simulator: Annotated[
-        str | None, typer.Option(help="verilator or icarus (all that are installed if not given).")
+        str | None,
+        typer.Option(
+            help="verilator or icarus (all that are installed if not given); cxxrtl: EP steps alone, far faster."
+        ),
     ] = None,
     samples: Annotated[int, typer.Option(min=1, help="EP steps compared with the simulator.")] = 3,
     free_sweeps: Annotated[int, typer.Option(min=1, help="Of each step's free phase.")] = 2,

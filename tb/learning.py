@@ -18,9 +18,10 @@ from sim.learning.devices import ChipDevices, pulsed_law, step_in_weight
 from sim.learning.pulsed import of_devices, pulse_in_turn
 from sim.learning.registers import RegisterTrains
 from tb.arrays import Codes
-from tb.loop import FastLoop, Step
+from tb.loop import FastLoop
 from tb.pulses import Counts, PulseCounter, golden
 from tb.reference import Reference, batch_of
+from tb.step import Step
 
 Sample = dict[str, torch.Tensor]
 
@@ -127,12 +128,12 @@ class LearningReference:
         self.reference, self.follower = Reference(chip, beta, sweeps), Follower(chip, rate, beta)
         self.gains = self.follower.gains()
 
-    def step(self, x: Sample, label: int) -> tuple[list[dict[str, Codes]], Counts]:
-        """Codes after each phase, and pulses."""
+    def step(self, x: Sample, label: int) -> tuple[Step, Counts]:
+        """The EP step, and pulses."""
         chip = self.follower.chip
-        phases, _ = self.reference.step(x, label)
+        step = self.reference.step(x, label)
         clamped = {name: self.reference.codes(name, value) for name, value in chip.clamp(batch_of(x)).items()}
-        plus, minus = ({**states, **clamped} for states in phases[1:])
+        plus, minus = ({**states, **clamped} for states in step.phases[1:])
         counts = golden(chip.mapping, self.linked, self.config, self.trains, self.gains, plus, minus)
-        self.follower.follow(counts, *phases[1:])
-        return phases, counts
+        self.follower.follow(counts, *step.phases[1:])
+        return step, counts

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from amaranth.back import rtlil
@@ -19,26 +18,10 @@ from tb.cxxrtl import Channel, Model, Reason, Sink, Source, Watch, compile_model
 from tb.gradients import gradients_of
 from tb.host import COPIES, Copy, Host, Write
 from tb.pulses import PulseCounter
+from tb.step import Step
 from tb.traffic import ControllerError, Traffic, packed_codes
 
 MOST_CLOCKS = 50_000_000
-
-
-@dataclass
-class Step:
-    """What one EP step gave.
-
-    Attributes:
-        phases: states of every free layer as codes: free phase, first and second nudged phase.
-        answer: the predicted class.
-        counters: of the registers, for this step.
-        gradients: by matrix [rows, columns], in codes of both layers, if they were asked for.
-    """
-
-    phases: list[dict[str, Codes]]
-    answer: int
-    counters: dict[str, int] = field(default_factory=dict)
-    gradients: dict[str, Codes] = field(default_factory=dict)
 
 
 def compiled(config: ControllerConfig, cache: Path | None = None) -> Path:
@@ -121,7 +104,7 @@ class FastLoop:
         }
         beats = self.model.log("gradient").payloads
         given = gradients_of(beats, self.mapping, self.linked, self.config) if len(beats) else {}
-        return Step(phases, self.register("answer"), counters, given)
+        return Step(phases, self.register("answer"), given, counters)
 
     def states(self, name: str, copy: Copy = "state") -> Codes:
         """States of a layer, read over the bus."""

@@ -14,23 +14,18 @@ from sim.chip import Chip
 from sim.learning.contrasts import whole_contrasts
 from sim.scheduled import Scheduled
 from tb.arrays import Codes
+from tb.step import Step
 
 
 class Reference:
-    """EP steps of a chip, sample by sample; its noise goes on from step to step.
-
-    Attributes:
-        gradients: of the last step, by matrix [rows, columns], in codes of both layers.
-    """
-
-    gradients: dict[str, Codes]
+    """EP steps of a chip, sample by sample; its noise goes on from step to step."""
 
     def __init__(self, chip: Chip, beta: float, sweeps: tuple[int, int]) -> None:
         self.chip, self.beta = chip, beta
         self.free, self.nudged = (Scheduled("coloured", count, tolerance=0.0) for count in sweeps)
 
-    def step(self, x: dict[str, Tensor], label: int) -> tuple[list[dict[str, Codes]], int]:
-        """Codes of every free layer after the free and each nudged phase, and the answer."""
+    def step(self, x: dict[str, Tensor], label: int) -> Step:
+        """Of one sample: inputs in their own units, without a batch."""
         batch, target = batch_of(x), torch.tensor([label])
         free = self.chip.relax(batch, dynamics=self.free).states
         phases = [free]
@@ -40,8 +35,8 @@ class Reference:
             phases.append(nudged.states)
         answer = int(self.chip.logits(free).argmax(1))
         contrasts = whole_contrasts(self.chip, phases[1], phases[2])
-        self.gradients = {name: contrast.numpy() for name, contrast in contrasts.items()}
-        return [{name: self.codes(name, states[name]) for name in self.chip.free} for states in phases], answer
+        codes = [{name: self.codes(name, states[name]) for name in self.chip.free} for states in phases]
+        return Step(codes, answer, {name: contrast.numpy() for name, contrast in contrasts.items()})
 
     def codes(self, name: str, states: Tensor) -> Codes:
         """States of a layer, [1, *shape], as codes."""

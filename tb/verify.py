@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass, field
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed, wait
+from dataclasses import dataclass, field, replace
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from hw.clocks import contrast_clocks
+from hw.clocks import Times, contrast_clocks, step_clocks
 from hw.config import ControllerConfig
 from hw.controller import Controller
 from hw.emit import rtlil, verilog
@@ -20,11 +20,13 @@ from hw.files import NAME, RTLIL_FILE, VERILOG_FILE
 from hw.link import link
 from hw.memory_modules import memory_modules
 from mapping import Mapping
+from tb.benches.times import TIMES
 from tb.benches.top import Top
 from tb.runner import Simulator, Tested, run, simulation, waveform
 
 # Of the contrasts of a step that cocotb sees, at some ten thousand a second; larger ones are left to the fast loop.
 MOST_CONTRAST_CLOCKS = 150_000
+NOTES_S = 1.0  # how often what benches note is looked for
 
 BLOCKS = ["tb.benches.blocks", "tb.benches.bus"]
 WHOLE = ["tb.benches.ep_step", "tb.benches.faults"]
@@ -40,7 +42,7 @@ class Verified:
         waves: the waveform, where one was asked for.
     """
 
-    tested: dict[Simulator, list[Tested]]
+    tested: dict[str, list[Tested]]
     coverage: dict[str, dict[str, int]] = field(default_factory=dict)
     waves: Path | None = None
 
@@ -74,8 +76,10 @@ def verify(
     """
     build.mkdir(parents=True, exist_ok=True)
     mapping = Mapping.load(directory)
-    config = ControllerConfig.from_mapping(mapping)
-    blocks, whole = build / "blocks.v", build / VERILOG_FILE
+    config, linked = ControllerConfig.from_mapping(mapping), link(mapping)
+    contrasts = contrast_clocks(linked)
+    blocks, whole, notes = build / "blocks.v", build / VERILOG_FILE, build / "notes"
+    notes.unlink(missing_ok=True)
     on_bench("writing Verilog")
     blocks.write_text(verilog(rtlil(Top(), "top"), "top"))
     controller = Controller(config, outside=memories is not None)
@@ -86,13 +90,17 @@ def verify(
         "HWMAP_SAMPLES": str(samples),
         "HWMAP_SWEEPS": ",".join(map(str, sweeps)),
         "HWMAP_SEED": str(seed),
-        "HWMAP_GRADIENTS": str(int(contrast_clocks(link(mapping)) <= MOST_CONTRAST_CLOCKS)),
+        "HWMAP_GRADIENTS": str(int(contrasts <= MOST_CONTRAST_CLOCKS)),
+        "HWMAP_NOTES": str(notes.resolve()),
     }
+    clocks = step_clocks(linked, quick(config), *sweeps)
     on_bench(
-        f"{', '.join(simulators)}: single blocks, the bus, {samples} EP steps of {sweeps[0]} + {sweeps[1]} sweeps, "
-        "aborts and faults of ADCs"
+        f"{', '.join(simulators)}: single blocks, the bus, {samples} EP steps of {sweeps[0]} + {sweeps[1]} sweeps "
+        f"({clocks:,} clocks each), aborts and faults of ADCs"
     )
-    tested: dict[Simulator, list[Tested]] = {}
+    if contrasts > MOST_CONTRAST_CLOCKS:
+        on_bench(f"gradients are left out: about {contrasts:,} clocks more each; --simulator cxxrtl has them")
+    tested: dict[str, list[Tested]] = {}
     for one in simulators:
         coverage_of(build, one).unlink(missing_ok=True)
     # A waveform is of one run; without one EP steps and faults are simulated side by side.
@@ -112,6 +120,7 @@ def verify(
             runs[one] += [
                 pool.submit(whole_on_it, modules=modules, run_dir=folder / part) for part, modules in parts.items()
             ]
+        pass_on(notes, [job for jobs in runs.values() for job in jobs], on_bench)
         for one in simulators:
             tested[one] = [test for job in runs[one] for test in job.result()]
             on_bench(f"{one}: {sum(test.passed for test in tested[one])} of {len(tested[one])} tests passed")
@@ -122,6 +131,27 @@ def verify(
         json.loads(seen.read_text()) if seen.is_file() else {},
         waveform(last, NAME, folder_of(build, last)) if waves else None,
     )
+
+
+def quick(config: ControllerConfig) -> Times:
+    """Times of the arrays' side in EP steps."""
+    ways = ("settle", "transposed_settle"), ("convert", "transposed_convert")
+    settle, convert = ((TIMES[forward], TIMES[transposed]) for forward, transposed in ways)
+    return replace(
+        Times.of(config), settle=settle, integrate=TIMES["integrate"], convert=convert, discharge=TIMES["discharge"]
+    )
+
+
+def pass_on(notes: Path, jobs: Sequence[Future[Any]], on_line: Callable[[str], Any]) -> None:
+    """Until all jobs are over, the lines that benches add to a file."""
+    passed, running = 0, set(jobs)
+    while running:
+        _, running = wait(running, NOTES_S)
+        lines = notes.read_text("utf-8").splitlines(keepends=True) if notes.is_file() else []
+        for line in lines[passed:]:
+            if line.endswith("\n"):
+                on_line(line.rstrip("\n"))
+                passed += 1
 
 
 def written(rtl: Path, text: str, modules: str) -> str:

@@ -10,15 +10,21 @@ from typing import Any
 from rich.table import Table
 
 from eqprop.errors import InputError
+from hw.clocks import contrast_clocks, step_clocks
+from hw.config import ControllerConfig
+from hw.link import link
 from hwmap.commands.rtl import FOLDER
-from hwmap.console import print_result, say, stdout, table
+from hwmap.console import print_result, progress, say, stdout, table
 from hwmap.user_values import values_from
 from mapping import Mapping
 from mapping.program import Opcode
 from tb.benches.transitions import TRANSITIONS
-from tb.runner import SIMULATORS, simulators, why_not
-from tb.verify import Verified, verify
+from tb.fast_steps import fast_steps
+from tb.runner import SIMULATORS, Simulator, simulators, why_not
+from tb.verify import Verified, quick, verify
 
+FAST = "cxxrtl"  # EP steps in the fast loop
+MOST_FAST_CONTRAST_CLOCKS = 5_000_000  # of the contrasts of a step, at some 50,000 a second
 MOST_OF_A_FAILURE = 100  # characters in the table; all of it is in the JSON
 
 
@@ -34,39 +40,75 @@ def run(
 ) -> None:
     """Exit code 1 if a test failed."""
     start = time.perf_counter()
-    Mapping.load(directory)  # refuses what is no compiled directory before anything is built
+    mapping = Mapping.load(directory)  # refuses what is no compiled directory before anything is built
     if memories is not None and not memories.is_file():
         raise InputError(f"--memories {memories}: expected a Verilog file")
-    chosen = [one for one in SIMULATORS if simulator in (None, one)]
-    if not chosen:
-        raise InputError(f"--simulator {simulator}: expected one of {', '.join(SIMULATORS)}")
-    usable = [one for one in chosen if one in simulators()]
-    for one in chosen:
-        if one not in usable:
-            say(f"{one} is left out: {why_not(one)}")
-    if not usable:
-        raise InputError("no simulator: " + "; ".join(f"{one}: {why_not(one)}" for one in chosen))
+    if simulator not in (None, FAST, *SIMULATORS):
+        raise InputError(f"--simulator {simulator}: expected one of {', '.join((*SIMULATORS, FAST))}")
+    if simulator == FAST and (memories is not None or waves):
+        raise InputError(f"--simulator {FAST} with --memories or --waves: expected {' or '.join(SIMULATORS)}")
     with values_from(str(directory)):
-        found = verify(
-            directory,
-            usable,
-            directory / "verify",
-            directory / FOLDER,
-            samples=samples,
-            sweeps=sweeps,
-            seed=seed,
-            memories=memories,
-            waves=waves,
-            on_bench=say,
-        )
+        if simulator == FAST:
+            found = in_fast_loop(mapping, samples, sweeps, seed)
+        else:
+            found = verify(
+                directory,
+                usable(simulator),
+                directory / "verify",
+                directory / FOLDER,
+                samples=samples,
+                sweeps=sweeps,
+                seed=seed,
+                memories=memories,
+                waves=waves,
+                on_bench=say,
+            )
     result = summary(found, samples, sweeps, seed) | {"seconds": time.perf_counter() - start}
     print_result(result, None if as_json else results_table(found), as_json)
     if not as_json:
-        print_coverage(result["coverage"])
+        if simulator != FAST:
+            print_coverage(result["coverage"])
         if found.waves is not None:
             say(f"waveform: {found.waves}")
     if result["failed"]:
         sys.exit(1)
+
+
+def usable(simulator: str | None) -> list[Simulator]:
+    """The simulator asked for, or all that are there.
+
+    Raises:
+        InputError: if none is.
+    """
+    chosen = [one for one in SIMULATORS if simulator in (None, one)]
+    found = [one for one in chosen if one in simulators()]
+    for one in chosen:
+        if one not in found:
+            say(f"{one} is left out: {why_not(one)}")
+    if not found:
+        raise InputError("no simulator: " + "; ".join(f"{one}: {why_not(one)}" for one in chosen))
+    return found
+
+
+def in_fast_loop(mapping: Mapping, samples: int, sweeps: tuple[int, int], seed: int) -> Verified:
+    """EP steps alone."""
+    config, linked = ControllerConfig.from_mapping(mapping), link(mapping)
+    clocks, contrasts = step_clocks(linked, quick(config), *sweeps), contrast_clocks(linked)
+    gradients = contrasts <= MOST_FAST_CONTRAST_CLOCKS
+    say(f"{FAST}: {samples} EP steps of {sweeps[0]} + {sweeps[1]} sweeps ({clocks:,} clocks each)")
+    say(f"gradients, about {contrasts:,} clocks more each, are {'compared' if gradients else 'left out'}")
+    say("compiling the simulation, unless it is kept from an earlier time")
+    with progress() as bar:
+        task = bar.add_task("steps equal", total=samples)
+        tested = fast_steps(
+            mapping,
+            samples,
+            sweeps,
+            seed,
+            gradients=gradients,
+            on_step=lambda number: bar.update(task, completed=number),
+        )
+    return Verified({FAST: [tested]})
 
 
 def summary(found: Verified, samples: int, sweeps: tuple[int, int], seed: int) -> dict[str, Any]:

@@ -18,8 +18,8 @@ from mapping import Mapping
 from sim.chip import Chip
 from tb.arrays import Arrays
 from tb.benches.array_side import ArraySide
-from tb.benches.ep_step import BETA, TIMES
 from tb.benches.host_port import HostPort
+from tb.benches.times import BETA, TIMES
 from tb.host import Host
 from tb.reference import Reference, random_samples
 from tb.streams import start
@@ -96,9 +96,9 @@ class Bench:
         await self.rested()
         task.cancel()
         self.dut.codes__valid.value = 0
-        expected, answer = Reference(Chip(self.mapping, self.seed), BETA, SWEEPS).step(x, label)
-        assert given == answer
-        for name, states in expected[0].items():
+        expected = Reference(Chip(self.mapping, self.seed), BETA, SWEEPS).step(x, label)
+        assert given == expected.answer
+        for name, states in expected.phases[0].items():
             read = self.host.states_read(name, "snapshot")
             found = self.host.states_of(name, await self.port.read(read.address, read.count))
             assert (found == states).all(), f"{name}: {(found != states).sum()} states differ"

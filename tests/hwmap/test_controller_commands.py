@@ -17,7 +17,8 @@ from hw.files import rtl_files
 from hw.image import MAGIC
 from hwmap.commands.rtl import write
 from mapping import Mapping, Target
-from tb import runner
+from tb import fast_steps, runner
+from tb.reference import Reference
 from tests.hwmap.test_bad_input import refused
 
 QUICK = ("controller.lanes=2", "dac.settle_s=1e-8", "adc.time_s=1e-8", "read.discharge_s=0", "read.time_s=1e-8")
@@ -92,6 +93,29 @@ def test_where_memories_cannot_be_is_one_line(hwmap: Any, compiled: Path, tmp_pa
     refused(hwmap("rtl", compiled, "--memories", "beside"), "--memories beside: expected one of inside, outside")
     refused(hwmap("rtl", compiled, "--memories", "outside", "--synth", "ecp5"), "expected inside")
     refused(hwmap("verify", compiled, "--memories", tmp_path / "none.v"), "none.v: expected a Verilog file")
+
+
+def test_the_fast_loop_has_neither_waves_nor_memories_of_one_s_own(hwmap: Any, compiled: Path, tmp_path: Path) -> None:
+    memories = tmp_path / "memories.v"
+    memories.touch()
+    for option in (("--waves",), ("--memories", memories)):
+        refused(hwmap("verify", compiled, "--simulator", "cxxrtl", *option), "expected verilator or icarus")
+
+
+@pytest.mark.slow
+def test_ep_steps_in_the_fast_loop_pass_or_say_what_differs(
+    hwmap: Any, compiled: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments = "verify", compiled, "--simulator", "cxxrtl", "--samples", "3", "--json"
+    done = hwmap(*arguments)
+    assert done.returncode == 0, done.stdout + done.stderr
+    result = json.loads(done.stdout)
+    assert (result["tests"], result["passed"], result["simulators"]) == (1, 1, ["cxxrtl"])
+    assert result["cycles"] > 3 * 1000
+    monkeypatch.setattr(fast_steps, "Reference", lambda chip, beta, sweeps: Reference(chip, 0.5 * beta, sweeps))
+    changed = hwmap(*arguments)
+    assert changed.returncode == 1
+    assert json.loads(changed.stdout)["per_test"][0]["failure"].startswith("EP step 1: first nudged phase: ")
 
 
 def test_what_the_controller_cannot_run_is_one_line(hwmap: Any, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from mapping import Mapping
 from sim import Chip
 from sim.scheduled import Scheduled
 from tb.arrays import Arrays, WrongDriveError, image_of, words_of
-from tb.loop import FastLoop, Step
+from tb.loop import FastLoop
 from tb.reference import Reference, random_samples
 from tb.traffic import ControllerError, fields, packed_codes
 from tests.tb.cases import CASES
@@ -37,11 +37,6 @@ def loop_of(made: Mapping) -> FastLoop:
     return loop
 
 
-def same(step: Step, expected: list[dict[str, np.ndarray]], answer: int) -> bool:
-    pairs = zip(step.phases, expected, strict=True)
-    return step.answer == answer and all((a[name] == b[name]).all() for a, b in pairs for name in b)
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_states_after_every_phase_are_the_simulator_s(name: str) -> None:
@@ -51,10 +46,8 @@ def test_states_after_every_phase_are_the_simulator_s(name: str) -> None:
     loop, reference = loop_of(made), Reference(Chip(made, seed=0), BETA, SWEEPS)
     for x, label in random_samples(made, SAMPLES, seed=1):
         step = loop.step(x, label, BETA, SWEEPS)
-        assert same(step, *reference.step(x, label))
-        assert set(step.gradients) == set(reference.gradients)
-        for matrix, gradient in reference.gradients.items():
-            assert (step.gradients[matrix] == gradient).all(), matrix
+        assert step.gradients
+        assert step.difference(reference.step(x, label)) == ""
 
 
 @pytest.mark.slow
@@ -75,7 +68,7 @@ def test_registers_change_what_they_say() -> None:
     other.times(settle=9, convert=5)
     slower = other.step(x, label, BETA, SWEEPS, gradients=False)
     assert slower.counters["cycles"] > step.counters["cycles"]
-    assert same(slower, step.phases, step.answer)
+    assert slower.difference(step) == ""
 
 
 @pytest.mark.slow
