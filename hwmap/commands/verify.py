@@ -46,7 +46,8 @@ def run(
     if simulator not in (None, FAST, *SIMULATORS):
         raise InputError(f"--simulator {simulator}: expected one of {', '.join((*SIMULATORS, FAST))}")
     if simulator == FAST and (memories is not None or waves):
-        raise InputError(f"--simulator {FAST} with --memories or --waves: expected {' or '.join(SIMULATORS)}")
+        option = "--waves" if waves else "--memories"
+        raise InputError(f"--simulator {FAST} with {option}: expected {' or '.join(SIMULATORS)}")
     with values_from(str(directory)):
         if simulator == FAST:
             found = in_fast_loop(mapping, samples, sweeps, seed)
