@@ -42,7 +42,6 @@ BETA = 0.25
 QUICK = {"settle": 0, "transposed_settle": 0, "integrate": 0, "convert": 1, "transposed_convert": 1, "discharge": 0}
 WIDTHS = (8, 16), (4, 16), (2, 16), (8, 12), (8, 8)  # lanes, state bits
 TRAIN_SWEEPS, TRAIN_BETA, TRAIN_RATE, TRAIN_SLOTS = (15, 8), 0.3, 0.02, 31
-QUICK_TIMES = Times((0, 0), 0, (1, 1), 0, 1)
 
 
 def main() -> None:
@@ -102,7 +101,7 @@ def busy() -> None:
         loop.step(x, label, BETA, (1, 1), gradients=False)  # the first step clears the sums
         one, two = (loop.step(x, label, BETA, (sweeps, 1), gradients=False).counters for sweeps in (1, 2))
         clocks, beats = two["cycles"] - one["cycles"], two["beats"] - one["beats"]
-        formula = section_clocks(linked, QUICK_TIMES)["free sweep"]
+        formula = section_clocks(linked, Times.of(loop.config).changed(QUICK))["free sweep"]
         print(
             f"{name}: {beats} beats in {clocks} clocks of a sweep, {beats / clocks:.1%} busy; formula: "
             f"{sweep_beats(linked)} in {formula}, {sweep_beats(linked) / formula:.1%}"

@@ -14,7 +14,7 @@ a clock after their requests, and every stream to be taken at once.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,6 +55,20 @@ class Times:
             (config.convert_clocks, config.transposed_convert_clocks),
             config.discharge_clocks,
             config.average,
+        )
+
+    def changed(self, registers: Mapping[str, int]) -> Times:
+        """With other values in the registers time_NAME, by NAME."""
+
+        def ways(name: str, held: tuple[int, int]) -> tuple[int, int]:
+            return registers.get(name, held[0]), registers.get(f"transposed_{name}", held[1])
+
+        return Times(
+            ways("settle", self.settle),
+            registers.get("integrate", self.integrate),
+            ways("convert", self.convert),
+            registers.get("discharge", self.discharge),
+            self.average,
         )
 
     @property

@@ -91,14 +91,15 @@ class Controller(Component):
 
     def __init__(self, config: ControllerConfig, outside: bool = False) -> None:
         self.config, self.map = config, address_map(config)
-        bits, rows = word_bits(Tables(config)), memory_rows(config)
+        tables = Tables(config)
+        bits, rows = word_bits(tables), memory_rows(config)
         self._memories: dict[str, list[tuple[str, HostMemory]]] = {}
         for name, (ports, _) in MEMORIES.items():
             # Where the core reads two places at once there are two alike.
             used = ports if name != "sum" or config.chained else ports[:1]
             self._memories[name] = [(port, HostMemory(bits[name], rows[name], outside)) for port in used]
         self.modules = [shape for copies in self._memories.values() for _, memory in copies for shape in memory.modules]
-        self._core, self._bus = ClockedCore(Tables(config)), AxiLite(self.map.address_bits)
+        self._core, self._bus = ClockedCore(tables), AxiLite(self.map.address_bits)
         core, bus = self._core.signature.members, self._bus.signature.members
         super().__init__(
             {

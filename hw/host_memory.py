@@ -7,7 +7,8 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import Component, In, Out, Signature
 
 from hw.delay import delayed, recalled
-from hw.memory_modules import address_bits, module_name
+from hw.memory_modules import module_name
+from hw.tables import address
 
 HOST_BITS = 32
 BLOCK_BITS = 1 << 14  # of a block memory of ECP5, whatever its width
@@ -48,7 +49,7 @@ class HostMemory(Component):
         widths = [min(HOST_BITS, bits - number * HOST_BITS) for number in range(self.columns)]
         self.modules = [(rows, width) for width in widths] if outside else []
         self._column_bits = (self.columns - 1).bit_length()
-        row_bits = address_bits(rows)
+        row_bits = address(rows)
         self._block_width = min(HOST_BITS, max(1, BLOCK_BITS >> row_bits))
         host = {
             "address": Out(row_bits + self._column_bits),

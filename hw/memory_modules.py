@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from hw.tables import address
+
 # A word read while it is written is unknown, as macros have it.
 MODULE = """\
 module {name} (
@@ -38,13 +40,6 @@ def memory_modules(shapes: Iterable[tuple[int, int]]) -> str:
     No word has a value before it is written.
     """
     return "\n".join(
-        MODULE.format(
-            name=module_name(rows, bits), address=address_bits(rows) - 1, word=bits - 1, last=rows - 1, bits=bits
-        )
+        MODULE.format(name=module_name(rows, bits), address=address(rows) - 1, word=bits - 1, last=rows - 1, bits=bits)
         for rows, bits in sorted(set(shapes))
     )
-
-
-def address_bits(rows: int) -> int:
-    """Of an address of a memory; at least one."""
-    return max(1, (rows - 1).bit_length())

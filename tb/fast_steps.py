@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from mapping import Mapping
 from sim.chip import Chip
 from tb.benches.times import BETA, TIMES
 from tb.loop import FastLoop
@@ -17,7 +16,7 @@ NAME = "fast_steps.ep_steps_equal_the_simulator"
 
 
 def fast_steps(
-    mapping: Mapping,
+    loop: FastLoop,
     samples: int,
     sweeps: tuple[int, int],
     seed: int,
@@ -28,16 +27,14 @@ def fast_steps(
     """States after every phase, the answer and gradients, of random samples, with read noise on; ends at a difference.
 
     Args:
+        loop: on a new chip of ``seed``.
         sweeps: of free and of nudged phases.
         gradients: whether they are worked out and compared.
         on_step: called with the number of each step that was equal.
-
-    Raises:
-        InputError: without yosys or a C++ compiler.
-        ValueError: if the mapping has no controller.
     """
     start, cycles = time.perf_counter(), 0
-    loop, reference = FastLoop(mapping, Chip(mapping, seed)), Reference(Chip(mapping, seed), BETA, sweeps)
+    mapping = loop.mapping
+    reference = Reference(Chip(mapping, seed), BETA, sweeps)
     loop.times(**TIMES)
     for number, (x, label) in enumerate(random_samples(mapping, samples, seed), start=1):
         step = loop.step(x, label, BETA, sweeps, gradients)

@@ -103,7 +103,8 @@ class FastLoop:
             if name.startswith("count_")
         }
         beats = self.model.log("gradient").payloads
-        given = gradients_of(beats, self.mapping, self.linked, self.config) if len(beats) else {}
+        asked = gradients and not pulses
+        given = gradients_of(beats, self.mapping, self.linked, self.config) if asked else {}
         return Step(phases, self.register("answer"), given, counters)
 
     def states(self, name: str, copy: Copy = "state") -> Codes:

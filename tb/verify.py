@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed, wait
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
@@ -93,7 +93,7 @@ def verify(
         "HWMAP_GRADIENTS": str(int(contrasts <= MOST_CONTRAST_CLOCKS)),
         "HWMAP_NOTES": str(notes.resolve()),
     }
-    clocks = step_clocks(linked, quick(config), *sweeps)
+    clocks = step_clocks(linked, Times.of(config).changed(TIMES), *sweeps)
     on_bench(
         f"{', '.join(simulators)}: single blocks, the bus, {samples} EP steps of {sweeps[0]} + {sweeps[1]} sweeps "
         f"({clocks:,} clocks each), aborts and faults of ADCs"
@@ -130,15 +130,6 @@ def verify(
         tested,
         json.loads(seen.read_text()) if seen.is_file() else {},
         waveform(last, NAME, folder_of(build, last)) if waves else None,
-    )
-
-
-def quick(config: ControllerConfig) -> Times:
-    """Times of the arrays' side in EP steps."""
-    ways = ("settle", "transposed_settle"), ("convert", "transposed_convert")
-    settle, convert = ((TIMES[forward], TIMES[transposed]) for forward, transposed in ways)
-    return replace(
-        Times.of(config), settle=settle, integrate=TIMES["integrate"], convert=convert, discharge=TIMES["discharge"]
     )
 
 

@@ -7,21 +7,23 @@ import time
 from pathlib import Path
 from typing import Any
 
+import torch
 from rich.table import Table
 
 from eqprop.errors import InputError
-from hw.clocks import contrast_clocks, step_clocks
-from hw.config import ControllerConfig
-from hw.link import link
+from hw.clocks import Times, contrast_clocks, step_clocks
 from hwmap.commands.rtl import FOLDER
 from hwmap.console import print_result, progress, say, stdout, table
 from hwmap.user_values import values_from
 from mapping import Mapping
 from mapping.program import Opcode
+from sim.chip import Chip
+from tb.benches.times import TIMES
 from tb.benches.transitions import TRANSITIONS
 from tb.fast_steps import fast_steps
+from tb.loop import FastLoop
 from tb.runner import SIMULATORS, Simulator, simulators, why_not
-from tb.verify import Verified, quick, verify
+from tb.verify import Verified, verify
 
 FAST = "cxxrtl"  # EP steps in the fast loop
 MOST_FAST_CONTRAST_CLOCKS = 5_000_000  # of the contrasts of a step, at some 50,000 a second
@@ -92,22 +94,24 @@ def usable(simulator: str | None) -> list[Simulator]:
 
 
 def in_fast_loop(mapping: Mapping, samples: int, sweeps: tuple[int, int], seed: int) -> Verified:
-    """EP steps alone."""
-    config, linked = ControllerConfig.from_mapping(mapping), link(mapping)
-    clocks, contrasts = step_clocks(linked, quick(config), *sweeps), contrast_clocks(linked)
+    """EP steps alone.
+
+    Raises:
+        InputError: without yosys or a C++ compiler.
+        ValueError: if the mapping has no controller.
+    """
+    torch.set_num_threads(1)  # reads of one sample are too small to share
+    say("compiling the simulation, unless it is kept from an earlier time")
+    loop = FastLoop(mapping, Chip(mapping, seed))
+    clocks = step_clocks(loop.linked, Times.of(loop.config).changed(TIMES), *sweeps)
+    contrasts = contrast_clocks(loop.linked)
     gradients = contrasts <= MOST_FAST_CONTRAST_CLOCKS
     say(f"{FAST}: {samples} EP steps of {sweeps[0]} + {sweeps[1]} sweeps ({clocks:,} clocks each)")
     say(f"gradients, about {contrasts:,} clocks more each, are {'compared' if gradients else 'left out'}")
-    say("compiling the simulation, unless it is kept from an earlier time")
     with progress() as bar:
         task = bar.add_task("steps equal", total=samples)
         tested = fast_steps(
-            mapping,
-            samples,
-            sweeps,
-            seed,
-            gradients=gradients,
-            on_step=lambda number: bar.update(task, completed=number),
+            loop, samples, sweeps, seed, gradients=gradients, on_step=lambda number: bar.update(task, completed=number)
         )
     return Verified({FAST: [tested]})
 

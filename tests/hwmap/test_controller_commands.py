@@ -24,11 +24,15 @@ from tests.hwmap.test_bad_input import refused
 QUICK = ("controller.lanes=2", "dac.settle_s=1e-8", "adc.time_s=1e-8", "read.discharge_s=0", "read.time_s=1e-8")
 
 
+def perceptron() -> Mapping:
+    network = models.build("mlp", classes=3, size=4, channels=1, width=0.02)
+    return mapping.compile(network, Target.load("rram-hfo2", (12, 12), QUICK))
+
+
 @pytest.fixture(scope="module")
 def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("controller") / "out"
-    network = models.build("mlp", classes=3, size=4, channels=1, width=0.02)
-    mapping.compile(network, Target.load("rram-hfo2", (12, 12), QUICK)).save(directory)
+    perceptron().save(directory)
     return directory
 
 
@@ -60,8 +64,7 @@ def test_files_are_written_checked_and_the_same_each_time(hwmap: Any, compiled: 
 def outside(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A compiled directory whose controller has its memories outside."""
     directory = tmp_path_factory.mktemp("outside") / "out"
-    network = models.build("mlp", classes=3, size=4, channels=1, width=0.02)
-    made = mapping.compile(network, Target.load("rram-hfo2", (12, 12), QUICK))
+    made = perceptron()
     made.save(directory)
     write(directory / "rtl", rtl_files(made, outside=True))
     return directory
@@ -152,6 +155,7 @@ def test_verification_passes_and_meets_every_operation(hwmap: Any, compiled: Pat
     assert result["passed"] == result["tests"] == len(result["per_test"]) > 30
     assert result["cycles"] == sum(test["cycles"] for test in result["per_test"]) > 10_000
     assert result["simulators"] == [simulator]
+    assert [f"{simulator}: EP step {number} of 2 is equal" in done.stderr for number in (1, 2)] == [True, True]
     met = result["coverage"]["operations"]
     assert {"READ", "WAIT", "UPDATE", "KEEP", "SNAPSHOT", "RESTORE", "CAPTURE", "CONTRAST", "ANSWER"} <= set(met)
 

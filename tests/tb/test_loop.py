@@ -51,6 +51,16 @@ def test_states_after_every_phase_are_the_simulator_s(name: str) -> None:
 
 
 @pytest.mark.slow
+def test_gradients_that_are_asked_for_and_never_come_are_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    loop = loop_of(CASES["perceptron"]())
+    settings = loop.host.settings
+    monkeypatch.setattr(loop.host, "settings", lambda *given: settings(*given[:3], False, *given[4:]))
+    x, label = next(random_samples(loop.mapping, 1, seed=1))
+    with pytest.raises(AssertionError, match="a weight's gradient twice or never"):
+        loop.step(x, label, BETA, SWEEPS)
+
+
+@pytest.mark.slow
 def test_registers_change_what_they_say() -> None:
     made = CASES["resnet"]()
     loop = loop_of(made)

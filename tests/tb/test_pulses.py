@@ -125,10 +125,10 @@ def test_ep_steps_pulse_what_sim_counts_at_its_own_states(name: str, fixed: bool
     for x, label in random_samples(made, 2, seed=1):
         loop.pulses = PulseCounter(loop.config)
         step = loop.step(x, label, beta, sweeps, pulses=True)
-        states_of_phases = reference.step(x, label).phases
+        phases = reference.step(x, label).phases
         clamped = {layer: loop.host.codes(layer, values) for layer, values in x.items()}
         wanted = golden(
-            made, loop.linked, loop.config, trains, gains, *({**one, **clamped} for one in states_of_phases[1:])
+            made, loop.linked, loop.config, trains, gains, *({**states, **clamped} for states in phases[1:])
         )
         assert wanted.up.any()
         assert wanted.down.any()
