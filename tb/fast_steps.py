@@ -12,7 +12,7 @@ from tb.loop import FastLoop
 from tb.reference import Reference, random_samples
 from tb.runner import Tested
 
-NAME = "fast_steps.ep_steps_equal_the_simulator"
+NAME = "loop.ep_steps_equal_the_simulator"
 
 
 def fast_steps(

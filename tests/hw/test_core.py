@@ -69,7 +69,7 @@ def ran() -> tuple[Linked, Run, list[dict[str, np.ndarray]]]:
     x, label = next(random_samples(made, 1, seed=4))
     codes = {name: bench.codes(name).encode_(value.clone()).numpy().astype(np.int64) for name, value in x.items()}
     run = bench.run(Arrays(Chip(made, seed=0), linked), codes, label, BETA, SWEEPS)
-    expected, _ = Reference(Chip(made, seed=0), BETA, SWEEPS).step(x, label)
+    expected = Reference(Chip(made, seed=0), BETA, SWEEPS).step(x, label).phases
     return linked, run, expected
 
 
